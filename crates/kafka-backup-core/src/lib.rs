@@ -1,0 +1,1 @@
+//! The documented Rust API of kafka-backup: a facade over its crates.

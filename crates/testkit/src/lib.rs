@@ -1,0 +1,1 @@
+//! Real Kafka clusters, a Java client and a fault-injecting proxy for tests.
