@@ -1,0 +1,161 @@
+//! One partition of a restore: its blocks, in order, become produced batches, and the acknowledged offsets a mapping.
+//!
+//! Two stages run side by side: blocks are read and prepared (decompressed, re-encoded where they must be) ahead of the
+//! stage that appends them, as far as the byte budget allows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_wire::{ByteBudget, Producer};
+use offset_mapping::{Coverage, PartitionMap, Run};
+use segment_format::{Partition, decode_block};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::prepare::{Preparation, PrepareOptions, PreparedBlock};
+use super::source::{BlockRef, read_block};
+use crate::context::Context;
+use crate::error::{Error, Result};
+
+/// Prepared blocks of one partition that may wait for the appending stage.
+const AHEAD: usize = 1;
+
+/// What one partition needs to be restored.
+#[derive(Debug)]
+pub(super) struct PartitionJob {
+    pub(super) topic: String,
+    pub(super) partition: Partition,
+    pub(super) blocks: Vec<BlockRef>,
+    /// Where the first record goes.
+    pub(super) target_next: i64,
+    /// Committed source offsets, sorted: of each, the timestamp of the next record is wanted.
+    pub(super) positions: Vec<i64>,
+    pub(super) options: PrepareOptions,
+}
+
+/// A partition that has been restored whole.
+#[derive(Debug)]
+pub(super) struct RestoredPartition {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) map: PartitionMap,
+    /// By committed source offset: timestamp of the next record.
+    pub(super) position_timestamps: BTreeMap<i64, i64>,
+}
+
+/// What every partition of a restore shares.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) context: Context,
+    pub(super) producer: Producer,
+    pub(super) budget: ByteBudget,
+    pub(super) progress: Arc<super::progress::Progress>,
+}
+
+/// Restores one partition; returns once every record of it is acknowledged at the offset that the map says.
+pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Result<RestoredPartition> {
+    let PartitionJob { topic, partition, blocks, target_next, positions, options } = job;
+    let number = partition.partition;
+    let mut map = new_map(&topic, &partition, target_next)?;
+    let mut position_timestamps = BTreeMap::new();
+
+    let writer = shared.producer.partition(&topic, number, target_next).await;
+    let writer = writer.map_err(Error::kafka(format!("opening {topic}/{number} on the target")))?;
+    let mut prepared = Blocks::start(&shared, blocks, Preparation::new(options, positions));
+    while let Some(block) = prepared.next().await? {
+        for batch in block.batches {
+            let appended = writer.append(batch.produce).await;
+            let target_first = appended.map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
+            for piece in batch.pieces {
+                let run = Run {
+                    source_first: piece.source_first,
+                    target_first: target_first + i64::from(piece.index),
+                    length: u64::from(piece.length),
+                    first_timestamp: Some(piece.first_timestamp),
+                };
+                map.push(run).map_err(|e| Error::partition(&topic, number, e))?;
+            }
+        }
+        map.set_last_timestamp(block.last_timestamp);
+        position_timestamps.extend(block.position_timestamps);
+        shared.progress.add(&shared.context, block.records, block.bytes);
+    }
+    let next = writer.flush().await.map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
+    check_all_written(&topic, &partition, &map, next)?;
+    Ok(RestoredPartition { topic, partition: number, map, position_timestamps })
+}
+
+fn new_map(topic: &str, partition: &Partition, target_next: i64) -> Result<PartitionMap> {
+    let gaps = partition.gaps.iter().map(|gap| gap.from..gap.to).collect();
+    let coverage = Coverage { start: partition.log_start_offset, end: partition.end_offset, gaps };
+    PartitionMap::new(coverage, target_next).map_err(|e| Error::partition(topic, partition.partition, e))
+}
+
+/// The backup, the mapping and the target must agree on the number of records, or something was lost on the way.
+fn check_all_written(topic: &str, partition: &Partition, map: &PartitionMap, next: i64) -> Result<()> {
+    let written = map.records();
+    let expected_next = map.target_last().map_or(map.target_next(), |last| last + 1);
+    if written != partition.records || next != expected_next {
+        let problem = format!(
+            "the backup has {} records of it, {written} were written, and the target's log ends at {next} instead of \
+             {expected_next}",
+            partition.records
+        );
+        return Err(Error::partition(topic, partition.partition, problem));
+    }
+    Ok(())
+}
+
+/// The first stage: prepared blocks, in order.
+struct Blocks {
+    queue: mpsc::Receiver<Result<PreparedBlock>>,
+    task: JoinHandle<()>,
+}
+
+impl Blocks {
+    fn start(shared: &Shared, blocks: Vec<BlockRef>, preparation: Preparation) -> Self {
+        let (sender, queue) = mpsc::channel(AHEAD);
+        let shared = shared.clone();
+        let task = tokio::spawn(async move {
+            let mut preparation = preparation;
+            let last = blocks.len().saturating_sub(1);
+            for (number, block) in blocks.into_iter().enumerate() {
+                let result = prepare(&shared, block, preparation, number == last).await;
+                let (message, back) = match result {
+                    Ok((prepared, back)) => (Ok(prepared), Some(back)),
+                    Err(error) => (Err(error), None),
+                };
+                let (true, Some(back)) = (sender.send(message).await.is_ok(), back) else { return };
+                preparation = back;
+            }
+        });
+        Self { queue, task }
+    }
+
+    async fn next(&mut self) -> Result<Option<PreparedBlock>> {
+        self.queue.recv().await.transpose()
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Reads a block, checks it, and prepares its batches on a worker. The bytes stay in the budget until the target has
+/// acknowledged the last batch that uses them.
+async fn prepare(shared: &Shared, block: BlockRef, preparation: Preparation, last: bool) -> Result<(PreparedBlock, Preparation)> {
+    let size = preparation.memory_for(&block.entry);
+    let permit = shared.budget.acquire(size).await;
+    let stored = read_block(&shared.context, &block).await?;
+    let work = move || {
+        let mut preparation = preparation;
+        let damaged = |e: &dyn std::fmt::Display| Error::damaged(&block.object, e);
+        let batches = decode_block(&block.entry, &stored).map_err(|e| damaged(&e))?;
+        let prepared = preparation.block(permit.attach(batches), last);
+        let prepared = prepared.map_err(|e| damaged(&format!("block at byte {}: {e}", block.entry.position)))?;
+        Ok((prepared, preparation))
+    };
+    shared.context.workers.run(work).await?
+}
