@@ -15,3 +15,10 @@ mod produce;
 mod retry;
 mod topics;
 mod transactions;
+
+pub use cluster::{
+    Broker, Cluster, Metadata, PartitionMetadata, PartitionResults, TopicFilter, TopicMetadata,
+    TopicPartition,
+};
+pub use config::ClusterConfig;
+pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
