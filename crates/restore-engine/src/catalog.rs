@@ -46,7 +46,7 @@ impl<'a> Catalog<'a> {
     pub async fn backups(&self) -> Result<Vec<BackupSummary>> {
         let mut found = Vec::new();
         for folder in self.context.storage.list_folders("").await? {
-            let Some(backup_id) = layout::decode_backup_id(&folder) else { continue };
+            let Some(backup_id) = layout::parse_backup_prefix(&format!("{folder}/")) else { continue };
             let generations = self.manifests(&backup_id).await?.len();
             if generations > 0 {
                 found.push(BackupSummary { backup_id, generations });

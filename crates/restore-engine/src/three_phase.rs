@@ -101,7 +101,7 @@ impl ThreePhaseRestore {
         let executor = self.executor(&cluster);
         let result = async {
             if !plan.dry_run {
-                let name = layout::reset_name(&self.backup_id, self.context.now_ms, rand::random());
+                let name = layout::reset_name(&self.backup_id, self.context.now_ms, &format!("{:016x}", rand::random::<u64>()));
                 let json = executor.generate_json_report(plan)?;
                 self.context.storage.put(&name, json.into()).await?;
             }

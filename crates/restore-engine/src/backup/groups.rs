@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kafka_wire::{Cluster, GroupListing, GroupType};
-use segment_format::{Group, GroupKind, GroupOffset};
+use segment_format::manifest::{Group, GroupKind, GroupOffset};
 
 use crate::concurrent::map_bounded;
 use crate::error::{Error, Result};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use kafka_wire::{
     ByteBudget, Cluster, FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches, Isolation,
 };
-use segment_format::{Compression, Gap, GapCause, Partition, PartitionRef, Segment, Topic};
+use segment_format::manifest::{Gap, GapCause, Partition, Segment, Topic};
+use segment_format::{Compression, PartitionRef};
 
 use super::blocks::BlockBuilder;
 use super::segments::SegmentSink;
@@ -100,7 +101,7 @@ impl<'a> Reading<'a> {
         let open = self.readers.iter().filter(|reader| reader.next_offset < reader.partition.end_offset);
         open.map(|reader| FetchPartition {
             topic: reader.reference.topic.to_string(),
-            topic_id: *reader.reference.topic_id.as_bytes(),
+            topic_id: reader.reference.topic_id.0,
             partition: reader.reference.partition,
             start_offset: reader.next_offset,
             end_offset: reader.partition.end_offset,
@@ -171,6 +172,7 @@ impl Reader {
             self.largest_batch = self.largest_batch.max(size);
             self.partition.first_offset.get_or_insert(batch.header.base_offset);
             self.partition.last_offset = Some(batch.header.last_offset());
+            self.partition.last_leader_epoch = Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
             self.partition.records += u64::try_from(batch.header.record_count).unwrap_or(0);
             for block in self.blocks.push(batch) {
                 sink.push(&self.reference, block).await;

@@ -1,8 +1,7 @@
 //! Blocks into segments: compressed side by side, written in order, each segment published once it is full.
 
-use std::sync::Arc;
-
-use segment_format::{EncodedBlock, PartitionRef, Segment, SegmentSummary, SegmentWriter, encode_block, layout};
+use segment_format::manifest::Segment;
+use segment_format::{EncodedBlock, PartitionRef, SegmentWriter, encode_block, layout};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -113,18 +112,19 @@ impl Writing {
         let SegmentTarget { backup_id, generation, writer_nonce, .. } = &self.target;
         let name = layout::segment_name(backup_id, *generation, number, *writer_nonce);
         let mut object = self.context.storage.create(&name).await?;
-        let mut writer = SegmentWriter::new(self.context.now_ms);
-        object.write(writer.header_bytes()).await?;
+        let writer = SegmentWriter::new(*writer_nonce, self.context.now_ms);
+        object.write(vec![writer.header_bytes()]).await?;
         Ok(OpenSegment { name, writer, object })
     }
 
     async fn add(&self, open: OpenSegment, partition: PartitionRef, block: EncodedBlock) -> Result<OpenSegment> {
         let OpenSegment { name, mut writer, mut object } = open;
         // The writer digests every byte that it passes on: work for a worker.
-        let (writer, pieces) = self.context.workers.run(move || {
+        let worked = self.context.workers.run(move || {
             let pieces = writer.add_block(&partition, block);
             (writer, pieces)
         });
+        let (writer, pieces) = worked.await?;
         let pieces = pieces.map_err(|e| Error::Internal(format!("{name}: {e}")))?;
         object.write(pieces).await?;
         Ok(OpenSegment { name, writer, object })
@@ -133,7 +133,7 @@ impl Writing {
     /// Ends the segment. Making it durable takes time in which the next one is written already.
     async fn publish(&mut self, open: OpenSegment) -> Result<()> {
         let OpenSegment { name, writer, mut object } = open;
-        let (tail, summary) = writer.finish().map_err(|e| Error::Internal(format!("{name}: {e}")))?;
+        let (tail, summary) = writer.finish();
         object.write(tail).await?;
         if self.publishing.len() >= 2
             && let Some(published) = self.publishing.join_next().await
@@ -142,7 +142,7 @@ impl Writing {
         }
         self.publishing.spawn(async move {
             object.finish().await?;
-            Ok(describe(name, summary))
+            Ok(summary.to_manifest(name))
         });
         Ok(())
     }
@@ -150,8 +150,4 @@ impl Writing {
 
 fn flatten(joined: std::result::Result<Result<Segment>, tokio::task::JoinError>) -> Result<Segment> {
     joined.map_err(|join| Error::Internal(format!("a publisher stopped: {join}")))?
-}
-
-fn describe(object: String, summary: SegmentSummary) -> Segment {
-    Segment { object, bytes: summary.bytes, sha256: summary.sha256, partitions: summary.partitions }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, ConfigSource, Isolation, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
-use segment_format::{Partition, Topic, TopicId};
+use segment_format::TopicId;
+use segment_format::manifest::{Partition, Topic};
 
 use super::select::TopicSelection;
 use crate::error::{Error, Result};
@@ -37,7 +38,7 @@ fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> 
     let replicas = topic.partitions.values().map(|partition| partition.replicas.len()).min().unwrap_or(1);
     Ok(Topic {
         name: topic.name.clone(),
-        topic_id: TopicId::from_bytes(topic.topic_id),
+        topic_id: TopicId(topic.topic_id),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         configs,
         largest_batch: 0,
@@ -52,6 +53,7 @@ fn unread(partition: i32) -> Partition {
         end_offset: 0,
         first_offset: None,
         last_offset: None,
+        last_leader_epoch: None,
         records: 0,
         aborted_records: 0,
         control_batches: 0,

@@ -15,6 +15,9 @@ use segment_format::Compression;
 /// A configuration file larger than this is not one of ours.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// The longest file name that common file systems take, less room for nothing else: the id is a folder of its own.
+const MAX_BACKUP_ID_BYTES: usize = 255;
+
 /// Default of `backup.segment_max_bytes`: 128 MiB.
 pub const DEFAULT_SEGMENT_MAX_BYTES: u64 = 128 * 1024 * 1024;
 
@@ -157,7 +160,7 @@ impl Config {
 fn resolve(file: ConfigFile) -> Result<Config, String> {
     let mode = required(file.mode, "mode", "`backup` or `restore`")?;
     let backup_id = required(file.backup_id, "backup_id", "a name for the backup, such as prod-backup-2024")?;
-    segment_format::layout::check_backup_id(&backup_id).map_err(|e| format!("backup_id: {e}"))?;
+    check_backup_id(&backup_id)?;
     let storage = file.storage.ok_or("`storage:` is missing: say where the backups lie, e.g. backend: filesystem")?;
     let storage = resolve_storage(storage)?;
     let job = match mode.as_str() {
@@ -174,6 +177,18 @@ fn resolve(file: ConfigFile) -> Result<Config, String> {
         other => return Err(error::not_one_of("mode", other, &["backup", "restore"])),
     };
     Ok(Config { backup_id, storage, job })
+}
+
+/// Any text names a folder once it is encoded, but folder names have a length.
+fn check_backup_id(backup_id: &str) -> Result<(), String> {
+    let encoded = segment_format::layout::backup_prefix(backup_id).len() - 1;
+    if encoded > MAX_BACKUP_ID_BYTES || backup_id.chars().any(char::is_control) {
+        return Err(format!(
+            "backup_id: `{}` does not make a folder name: use at most {MAX_BACKUP_ID_BYTES} letters, digits, `-`, `_`, `.`",
+            backup_id.escape_debug()
+        ));
+    }
+    Ok(())
 }
 
 /// A section that the mode does not use would be a wish silently ignored.

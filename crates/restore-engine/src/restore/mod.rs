@@ -82,6 +82,10 @@ async fn restore_to(cluster: &Cluster, context: &Context, manifest: &Manifest, c
         () = context.cancel.cancelled() => Err(Error::Cancelled),
     };
     let put_back = sheltered.put_back(cluster).await;
+    if let (Err(_), Err(error)) = (&written, &put_back) {
+        // The error that is returned is the first one; this one must not be lost behind it.
+        context.observer.event(&Event::Warning(format!("topic settings of the restore are still in force: {error}")));
+    }
     let restored = written?;
     for warning in put_back?.into_iter().chain(report::retention_warnings(context, manifest, &restored)) {
         context.observer.event(&Event::Warning(warning));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use kafka_wire::{ByteBudget, Producer};
 use offset_mapping::{Coverage, PartitionMap, Run};
-use segment_format::{Partition, decode_block};
+use segment_format::decode_block;
+use segment_format::manifest::Partition;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -152,7 +153,7 @@ async fn prepare(shared: &Shared, block: BlockRef, preparation: Preparation, las
     let work = move || {
         let mut preparation = preparation;
         let damaged = |e: &dyn std::fmt::Display| Error::damaged(&block.object, e);
-        let batches = decode_block(&block.entry, &stored).map_err(|e| damaged(&e))?;
+        let batches = decode_block(&block.entry, stored).map_err(|e| damaged(&e))?;
         let prepared = preparation.block(permit.attach(batches), last);
         let prepared = prepared.map_err(|e| damaged(&format!("block at byte {}: {e}", block.entry.position)))?;
         Ok((prepared, preparation))

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, Isolation, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
-use segment_format::{Manifest, Topic};
+use segment_format::Manifest;
+use segment_format::manifest::Topic;
 
 use super::source::{self, BlocksByPartition};
 use crate::backup::select::TopicSelection;

@@ -34,7 +34,7 @@ pub(super) async fn save(
 ) -> Result<String> {
     let mut json = Vec::new();
     mapping.write_json(&mut json, Pairs::Runs)?;
-    let name = layout::mapping_name(&manifest.backup_id, context.now_ms, rand::random());
+    let name = layout::mapping_name(&manifest.backup_id, context.now_ms, &format!("{:016x}", rand::random::<u64>()));
     if let Some(path) = report {
         write_whole(path, &json)?;
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use segment_format::{BlockEntry, FOOTER_LEN, Footer, Index, Manifest, Segment};
+use segment_format::manifest::{Partition, Segment};
+use segment_format::{BlockEntry, FOOTER_LEN, Footer, Index, Manifest};
 
 use crate::concurrent::map_bounded;
 use crate::context::Context;
@@ -39,18 +40,16 @@ pub(super) async fn locate_blocks(context: &Context, manifest: &Manifest, topics
     });
     let mut blocks = BlocksByPartition::new();
     for (object, index) in indexes.await? {
-        for entry in index.blocks {
-            let partition = &index.partitions[entry.partition as usize];
-            if topics.contains(&&*partition.topic) {
-                let key = (partition.topic.to_string(), partition.partition);
-                blocks.entry(key).or_default().push(BlockRef { object: object.clone(), entry });
-            }
+        for partition in index.partitions().filter(|partition| topics.contains(&&*partition.topic)) {
+            let of_partition = index.blocks_of(&partition.topic, partition.partition).iter();
+            let of_partition = of_partition.map(|entry| BlockRef { object: object.clone(), entry: entry.clone() });
+            blocks.entry((partition.topic.to_string(), partition.partition)).or_default().extend(of_partition);
         }
     }
     for topic in manifest.topics.iter().filter(|topic| topics.contains(&topic.name.as_str())) {
         for partition in &topic.partitions {
             let found = blocks.entry((topic.name.clone(), partition.partition)).or_default();
-            found.sort_by_key(|block| block.entry.base_offset);
+            found.sort_by_key(|block| block.entry.meta.base_offset);
             check_partition(&topic.name, partition, found)?;
         }
     }
@@ -71,15 +70,15 @@ async fn read_index(context: &Context, segment: &Segment) -> Result<Index> {
     Index::decode(&index, &footer).map_err(damaged)
 }
 
-fn check_partition(topic: &str, partition: &segment_format::Partition, blocks: &[BlockRef]) -> Result<()> {
-    let records: u64 = blocks.iter().map(|block| block.entry.records).sum();
+fn check_partition(topic: &str, partition: &Partition, blocks: &[BlockRef]) -> Result<()> {
+    let records: u64 = blocks.iter().map(|block| block.entry.meta.records).sum();
     if records != partition.records {
         let problem = format!("the segments hold {records} records of it and the manifest says {}", partition.records);
         return Err(Error::partition(topic, partition.partition, problem));
     }
-    let overlap = blocks.windows(2).find(|pair| pair[0].entry.last_offset >= pair[1].entry.base_offset);
+    let overlap = blocks.windows(2).find(|pair| pair[0].entry.meta.last_offset >= pair[1].entry.meta.base_offset);
     if let Some([first, second]) = overlap {
-        let problem = format!("blocks overlap: {} ends at {}", first.object, first.entry.last_offset);
+        let problem = format!("blocks overlap: {} ends at {}", first.object, first.entry.meta.last_offset);
         return Err(Error::damaged(&second.object, problem));
     }
     Ok(())
@@ -87,5 +86,5 @@ fn check_partition(topic: &str, partition: &segment_format::Partition, blocks: &
 
 /// The stored bytes of a block, as they lie in the segment.
 pub(super) async fn read_block(context: &Context, block: &BlockRef) -> Result<Bytes> {
-    Ok(context.storage.get_range(&block.object, block.entry.stored_range()).await?)
+    Ok(context.storage.get_range(&block.object, block.entry.range()).await?)
 }

@@ -1,0 +1,153 @@
+//! From stored batches to batches that the target takes: passed through where that is exact, written again where not.
+//!
+//! A batch is passed through as it is when its records are dense, carry their own timestamps and get no new headers;
+//! only its header changes when it is sent. A compacted batch, one of a LogAppendTime topic, or one that gets headers is
+//! written again, record by record, with the same codec. Either way the source offset of each record is known, as it is
+//! part of the batch.
+
+use bytes::Bytes;
+use kafka_wire::batch::{
+    AppendedHeader, BatchError, BatchIter, LogEntry, Passthrough, RawBatch, SourceRun, TranscodeOptions, Transcoder,
+};
+use kafka_wire::codec::Decompressor;
+use segment_format::BlockEntry;
+
+/// Most bytes that the records of one batch may decompress to.
+const MAX_DECOMPRESSED_BYTES: usize = 256 * 1024 * 1024;
+
+/// How the records of a topic are written.
+#[derive(Debug, Clone)]
+pub(super) struct PrepareOptions {
+    /// Append the headers of the original position, with the source cluster where it is known.
+    pub(super) origin_headers: Option<Option<String>>,
+    /// The largest batch that the target takes.
+    pub(super) max_batch_bytes: u64,
+}
+
+/// A block, ready to be sent.
+#[derive(Debug)]
+pub(super) struct PreparedBlock {
+    pub(super) batches: Vec<PreparedBatch>,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    /// Of the last block of a partition: the timestamp of its last record.
+    pub(super) last_timestamp: Option<i64>,
+    /// Committed source offset, timestamp of the next record.
+    pub(super) position_timestamps: Vec<(i64, i64)>,
+}
+
+/// A batch, and where its records come from.
+#[derive(Debug)]
+pub(super) struct PreparedBatch {
+    pub(super) batch: RawBatch,
+    pub(super) runs: Vec<SourceRun>,
+}
+
+/// Prepares the blocks of one partition, in order.
+#[derive(Debug)]
+pub(super) struct Preparation {
+    transcoder: Transcoder,
+    adds_headers: bool,
+    decompressor: Decompressor,
+    scratch: Vec<u8>,
+    /// Committed offsets whose next record has not come yet, the smallest last.
+    positions: Vec<i64>,
+}
+
+impl Preparation {
+    /// `positions`: committed source offsets of the partition, sorted.
+    pub(super) fn new(options: &PrepareOptions, mut positions: Vec<i64>) -> Result<Self, BatchError> {
+        let append = options.origin_headers.as_ref();
+        let append = append.map(|cluster| AppendedHeader::original_position(cluster.as_deref())).unwrap_or_default();
+        positions.reverse();
+        let adds_headers = !append.is_empty();
+        let transcoder = Transcoder::new(TranscodeOptions {
+            append,
+            max_batch_bytes: usize::try_from(options.max_batch_bytes).unwrap_or(usize::MAX),
+            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+            ..TranscodeOptions::default()
+        })?;
+        Ok(Self { transcoder, adds_headers, decompressor: Decompressor::new(), scratch: Vec::new(), positions })
+    }
+
+    /// Bytes that preparing a block takes until its batches are acknowledged.
+    pub(super) fn memory_for(&self, entry: &BlockEntry) -> usize {
+        let raw = entry.raw_len as usize;
+        // Stored bytes are gone before new batches are written, and those take the place of the raw ones.
+        let stored_or_rewritten = if self.adds_headers { raw } else { entry.stored_len as usize };
+        raw + stored_or_rewritten
+    }
+
+    /// The batches of a block, `last` of the partition or not.
+    pub(super) fn block(&mut self, batches: Bytes, last: bool) -> Result<PreparedBlock, BatchError> {
+        let bytes = batches.len() as u64;
+        let mut block =
+            PreparedBlock { batches: Vec::new(), records: 0, bytes, last_timestamp: None, position_timestamps: Vec::new() };
+        let mut entries = BatchIter::new(batches);
+        let mut final_batch = None;
+        for entry in &mut entries {
+            let batch = match entry? {
+                LogEntry::Batch(batch) => batch,
+                LogEntry::Legacy(entry) => return Err(BatchError::UnsupportedMagic { magic: entry.magic }),
+            };
+            if batch.header.record_count == 0 {
+                continue;
+            }
+            self.note_positions(&batch, &mut block)?;
+            block.records += u64::from(batch.header.record_count.unsigned_abs());
+            self.push(&batch, &mut block)?;
+            final_batch = Some(batch);
+        }
+        if entries.trailing() > 0 {
+            return Err(BatchError::TooShort { needed: 0, available: entries.trailing() });
+        }
+        if let Some(batch) = final_batch.filter(|_| last) {
+            block.last_timestamp = self.last_timestamp(&batch)?;
+        }
+        Ok(block)
+    }
+
+    fn push(&mut self, batch: &RawBatch, block: &mut PreparedBlock) -> Result<(), BatchError> {
+        if let Passthrough::Yes = self.transcoder.passthrough(batch) {
+            let header = &batch.header;
+            let run = SourceRun {
+                source_first: header.base_offset,
+                index: 0,
+                length: header.record_count.unsigned_abs(),
+                // The base timestamp of a batch that nobody compacted is that of its first record.
+                first_timestamp: header.base_timestamp,
+            };
+            block.batches.push(PreparedBatch { batch: batch.clone(), runs: vec![run] });
+            return Ok(());
+        }
+        for written in self.transcoder.transcode(batch)? {
+            block.batches.push(PreparedBatch { batch: written.batch, runs: written.runs });
+        }
+        Ok(())
+    }
+
+    /// Finds the timestamps of the records that the groups read next. Only batches that hold one are decompressed.
+    fn note_positions(&mut self, batch: &RawBatch, block: &mut PreparedBlock) -> Result<(), BatchError> {
+        if self.positions.last().is_none_or(|position| *position > batch.header.last_offset()) {
+            return Ok(());
+        }
+        let header = batch.header;
+        for record in batch.records(&mut self.decompressor, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
+            let record = record?;
+            let offset = header.base_offset + i64::from(record.offset_delta);
+            while let Some(position) = self.positions.pop_if(|position| *position <= offset) {
+                block.position_timestamps.push((position, header.timestamp(record.timestamp_delta)));
+            }
+        }
+        Ok(())
+    }
+
+    fn last_timestamp(&mut self, batch: &RawBatch) -> Result<Option<i64>, BatchError> {
+        let header = batch.header;
+        let mut last = None;
+        for record in batch.records(&mut self.decompressor, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
+            last = Some(header.timestamp(record?.timestamp_delta));
+        }
+        Ok(last)
+    }
+}
