@@ -15,3 +15,4 @@ mod produce;
 mod retry;
 mod topics;
 mod transactions;
+mod wire;

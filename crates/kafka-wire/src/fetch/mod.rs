@@ -1,1 +1,4 @@
-//! (see the module's owner)
+//! Reading many partitions in bulk.
+
+pub(crate) mod request;
+pub(crate) mod response;
