@@ -1,1 +1,120 @@
-//! (see the module's owner)
+//! The cluster: its brokers, who leads what, and how to reach them.
+
+mod coordinators;
+mod join;
+mod leaders;
+mod links;
+mod metadata;
+mod partitioned;
+mod refresh;
+mod routing;
+
+use std::sync::Arc;
+
+use crate::config::ClusterConfig;
+use crate::connection::{Link, Role};
+use crate::error::Error;
+use crate::retry::{Effect, Retry};
+
+pub(crate) use coordinators::CoordinatorKind;
+pub(crate) use join::join_all;
+pub(crate) use leaders::Leader;
+pub use metadata::{Broker, Metadata, PartitionMetadata, TopicFilter, TopicMetadata, TopicPartition};
+pub(crate) use partitioned::Asked;
+pub use partitioned::PartitionResults;
+
+/// A handle to a Kafka cluster. Clones share connections and caches.
+///
+/// Operations repeat what fails in a way that passes, up to `retry_timeout`. They are cancelled by dropping their
+/// future; a request that was already written may still take effect.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), kafka_wire::Error> {
+/// use kafka_wire::{Cluster, ClusterConfig, TopicFilter};
+///
+/// let cluster = Cluster::connect(ClusterConfig::new(["localhost:9092"])).await?;
+/// for (name, topic) in &cluster.metadata(TopicFilter::All).await?.topics {
+///     println!("{name}: {} partitions", topic.partitions.len());
+/// }
+/// cluster.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: ClusterConfig,
+    links: links::Links,
+    leaders: leaders::LeaderCache,
+    refresh: refresh::Refresh,
+    coordinators: coordinators::CoordinatorCache,
+}
+
+impl Cluster {
+    /// Finds the cluster through the first bootstrap server that answers, in the order of the list.
+    ///
+    /// Tries the list once, without repeating: an operator who mistyped an address should hear of it soon.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`], or [`Error::Bootstrap`] with the cause for each address.
+    pub async fn connect(config: ClusterConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let cluster = Self {
+            inner: Arc::new(Inner {
+                links: links::Links::new(&config)?,
+                leaders: leaders::LeaderCache::default(),
+                refresh: refresh::Refresh::default(),
+                coordinators: coordinators::CoordinatorCache::default(),
+                config,
+            }),
+        };
+        cluster.metadata_once(&TopicFilter::none()).await?;
+        Ok(cluster)
+    }
+
+    /// The id that the cluster gave itself when it was created, if the brokers tell.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.inner.leaders.cluster_id()
+    }
+
+    /// The configuration that the cluster was connected with.
+    pub fn config(&self) -> &ClusterConfig {
+        &self.inner.config
+    }
+
+    /// Reads metadata from a broker, afresh. Topics that do not exist are in the result, with their error; no topic
+    /// is ever created by asking for it.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub async fn metadata(&self, topics: TopicFilter) -> Result<Metadata, Error> {
+        let mut retry = self.retry(Effect::Repeatable);
+        loop {
+            match self.metadata_once(&topics).await {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => retry.pause(error).await?,
+            }
+        }
+    }
+
+    /// Ends every connection and waits until they are gone. Requests in flight fail, later ones too.
+    pub async fn close(&self) {
+        self.inner.links.close().await;
+    }
+
+    /// The connection for a broker, a role and a shard: the existing one while it works, else a new one.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] with the cause for each address, [`Error::UnknownBroker`], [`Error::Closed`].
+    pub(crate) async fn link(&self, node: i32, role: Role, shard: usize) -> Result<Link, Error> {
+        self.inner.links.to_broker(node, role, shard).await
+    }
+
+    pub(crate) fn retry(&self, effect: Effect) -> Retry {
+        Retry::new(&self.inner.config, effect)
+    }
+}

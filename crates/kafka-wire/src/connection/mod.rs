@@ -1,1 +1,41 @@
-//! (see the module's owner)
+//! One TCP connection to one broker: framing, correlation, versions.
+//!
+//! A broker serves one request per connection at a time and answers in order. So requests may be pipelined, which
+//! hides latency, but only several connections give parallelism, and a long poll blocks what is behind it. Hence
+//! connections are made per [`Role`] and shard.
+//!
+//! Everything above speaks through [`Link`]; a transport other than plain TCP plugs in where [`Dialer`] opens the
+//! stream, and authentication between that and the first use of the link.
+
+mod address;
+mod api;
+mod buffers;
+mod dial;
+mod driver;
+mod frame;
+mod guard;
+mod link;
+mod negotiate;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use address::BrokerAddress;
+pub(crate) use api::{Api, api_name};
+pub(crate) use buffers::BufferPool;
+pub(crate) use dial::Dialer;
+pub(crate) use guard::decode;
+pub(crate) use link::{Guard, Link, Pending, RawRequest};
+
+/// What a connection is used for. Different roles never share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// Metadata, topics, configs, offsets of the log: short requests.
+    Control,
+    /// Consumer groups; a coordinator may take its time.
+    Group,
+    /// Reading logs: long polls and large responses.
+    Fetch,
+    /// Writing logs: large requests, acknowledged late.
+    Produce,
+}

@@ -1,0 +1,214 @@
+//! The connections of a cluster, by broker, role and shard.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::metadata::Broker;
+use crate::config::ClusterConfig;
+use crate::connection::{BrokerAddress, Dialer, Link, Role};
+use crate::error::Error;
+
+#[derive(Debug)]
+pub(super) struct Links {
+    bootstrap: Vec<BrokerAddress>,
+    dialer: Dialer,
+    state: Mutex<State>,
+    /// Held while the bootstrap list is tried, so that this happens once at a time.
+    bootstrap_slot: Slot,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    brokers: BTreeMap<i32, Address>,
+    slots: HashMap<(i32, Role, usize), Slot>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    address: BrokerAddress,
+    /// For messages.
+    label: Arc<str>,
+}
+
+/// One connection, made by whoever needs it first while the others wait.
+type Slot = Arc<tokio::sync::Mutex<Content>>;
+
+#[derive(Default)]
+struct Content {
+    link: Option<Link>,
+    /// The last attempt to connect, if it failed, and when it ended.
+    failed: Option<(Instant, Error)>,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Content {
+    fn open(&self) -> Option<Link> {
+        self.link.clone().filter(Link::is_open)
+    }
+}
+
+impl Links {
+    pub(super) fn new(config: &ClusterConfig) -> Result<Self, Error> {
+        Ok(Self {
+            bootstrap: config.addresses()?,
+            dialer: Dialer::new(config),
+            state: Mutex::default(),
+            bootstrap_slot: Slot::default(),
+        })
+    }
+
+    /// Takes note of where brokers are. Those that are no longer named are forgotten.
+    pub(super) fn set_brokers(&self, brokers: &BTreeMap<i32, Broker>) {
+        let addresses = brokers.iter().map(|(&node, broker)| {
+            let address = BrokerAddress {
+                host: broker.host.clone(),
+                port: broker.port,
+            };
+            (node, Address::new(node, address))
+        });
+        let mut state = self.lock();
+        state.brokers = addresses.collect();
+        let State { brokers, slots } = &mut *state;
+        slots.retain(|(node, ..), _| brokers.contains_key(node));
+    }
+
+    /// Takes note of where one broker is, unless that is known.
+    pub(super) fn add_broker(&self, node: i32, address: BrokerAddress) {
+        self.lock()
+            .brokers
+            .entry(node)
+            .or_insert_with(|| Address::new(node, address));
+    }
+
+    /// Node ids of the known brokers.
+    pub(super) fn nodes(&self) -> Vec<i32> {
+        self.lock().brokers.keys().copied().collect()
+    }
+
+    /// The connection to a broker.
+    pub(super) async fn to_broker(&self, node: i32, role: Role, shard: usize) -> Result<Link, Error> {
+        let (target, slot) = {
+            let mut state = self.lock();
+            let target = state
+                .brokers
+                .get(&node)
+                .cloned()
+                .ok_or(Error::UnknownBroker { node })?;
+            (
+                target,
+                Arc::clone(state.slots.entry((node, role, shard)).or_default()),
+            )
+        };
+        let asked = Instant::now();
+        let mut content = slot.lock().await;
+        if let Some(link) = content.open() {
+            return Ok(link);
+        }
+        // Whoever waited while an attempt failed shares its outcome, instead of trying again one after the other.
+        if let Some((at, error)) = &content.failed
+            && *at >= asked
+        {
+            return Err(error.clone());
+        }
+        let outcome = self.connect(&target).await;
+        content.failed = outcome
+            .as_ref()
+            .err()
+            .map(|error| (Instant::now(), error.clone()));
+        content.link = outcome.as_ref().ok().cloned();
+        outcome
+    }
+
+    async fn connect(&self, target: &Address) -> Result<Link, Error> {
+        if self.dialer.is_closed() {
+            return Err(Error::Closed);
+        }
+        self.dialer
+            .dial(&target.address, &target.label)
+            .await
+            .map_err(|failures| Error::Unreachable {
+                broker: Arc::clone(&target.label),
+                failures,
+            })
+    }
+
+    /// A connection to any broker, for what every broker can answer: an open one if there is, else to a broker that
+    /// is known, else to the first server of the bootstrap list that answers.
+    pub(super) async fn to_any(&self) -> Result<Link, Error> {
+        if self.dialer.is_closed() {
+            return Err(Error::Closed);
+        }
+        if let Some(link) = self.open_control_link() {
+            return Ok(link);
+        }
+        let mut nodes = self.nodes();
+        rand::seq::SliceRandom::shuffle(nodes.as_mut_slice(), &mut rand::rng());
+        for node in nodes {
+            match self.to_broker(node, Role::Control, 0).await {
+                Ok(link) => return Ok(link),
+                Err(error) => tracing::debug!(node, %error, "cannot ask this broker"),
+            }
+        }
+        self.to_bootstrap().await
+    }
+
+    /// Control links are held only for a moment, so a slot that is locked is being connected.
+    fn open_control_link(&self) -> Option<Link> {
+        let state = self.lock();
+        let control = state
+            .slots
+            .iter()
+            .filter(|((_, role, _), _)| *role == Role::Control);
+        control
+            .filter_map(|(_, slot)| slot.try_lock().ok()?.open())
+            .next()
+    }
+
+    async fn to_bootstrap(&self) -> Result<Link, Error> {
+        let mut content = self.bootstrap_slot.lock().await;
+        if let Some(link) = content.open() {
+            return Ok(link);
+        }
+        let mut failures = Vec::new();
+        for address in &self.bootstrap {
+            let label: Arc<str> = format!("bootstrap server {address}").into();
+            match self.dialer.dial(address, &label).await {
+                Ok(link) => {
+                    content.link = Some(link.clone());
+                    return Ok(link);
+                }
+                Err(causes) => failures.extend(causes),
+            }
+        }
+        Err(if self.dialer.is_closed() {
+            Error::Closed
+        } else {
+            Error::Bootstrap { failures }
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        self.dialer.close().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Address {
+    fn new(node: i32, address: BrokerAddress) -> Self {
+        let label = format!("broker {node} at {address}").into();
+        Self { address, label }
+    }
+}

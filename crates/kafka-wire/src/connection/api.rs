@@ -1,0 +1,102 @@
+//! The APIs in use, each with its request, response and the versions that can be spoken.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message};
+
+/// A request type, tied to its response.
+///
+/// `kafka_protocol` has such a trait too, but only when its broker side is compiled in, and its table of valid
+/// versions is one too high for three APIs (`OffsetCommit`, `OffsetFetch`, `InitProducerId`): it counts a version
+/// that the generated types cannot encode. [`Api::RANGE`] is what both types really support.
+pub(crate) trait Api: Message + Encodable + HeaderVersion {
+    const KEY: i16;
+    const NAME: &'static str;
+    type Response: Message + Decodable + HeaderVersion;
+
+    /// Lowest and highest version that both the request and the response type support.
+    const RANGE: (i16, i16) = (
+        max(
+            Self::MIN,
+            max(<Self as Message>::VERSIONS.min, Self::Response::VERSIONS.min),
+        ),
+        min(<Self as Message>::VERSIONS.max, Self::Response::VERSIONS.max),
+    );
+
+    /// Lowest version that carries what this crate needs.
+    const MIN: i16;
+
+    /// Milliseconds for which the broker wants this connection to be quiet.
+    fn throttle_ms(response: &Self::Response) -> i32;
+
+    fn versions() -> RangeInclusive<i16> {
+        Self::RANGE.0..=Self::RANGE.1
+    }
+}
+
+const fn max(a: i16, b: i16) -> i16 {
+    if a > b { a } else { b }
+}
+
+const fn min(a: i16, b: i16) -> i16 {
+    if a < b { a } else { b }
+}
+
+macro_rules! apis {
+    ($($key:literal $name:ident from $min:literal: $request:ident => $response:ident $(, $throttle:ident)?;)*) => {
+        $(impl Api for $request {
+            const KEY: i16 = $key;
+            const NAME: &'static str = stringify!($name);
+            const MIN: i16 = $min;
+            type Response = $response;
+
+            fn throttle_ms(_response: &$response) -> i32 {
+                apis!(@throttle _response $($throttle)?)
+            }
+        })*
+
+        /// Name of an API for messages.
+        pub(crate) fn api_name(key: i16) -> &'static str {
+            match key {
+                $($key => stringify!($name),)*
+                _ => "unknown API",
+            }
+        }
+
+        /// Key, name and versions of all of them.
+        #[cfg(test)]
+        pub(super) const TABLE: &[(i16, &str, (i16, i16))] =
+            &[$(($key, stringify!($name), <$request as Api>::RANGE)),*];
+    };
+    (@throttle $response:ident) => { 0 };
+    (@throttle $response:ident $field:ident) => { $response.$field };
+}
+
+// The lowest versions: Fetch 4 and Produce 3 are the first with record batches of the current format. Metadata 4
+// can forbid automatic topic creation, without which asking for a topic may create it. ListOffsets 2 knows
+// isolation levels. The group APIs start where the fields that are relied on do.
+apis! {
+    0 Produce from 3: ProduceRequest => ProduceResponse, throttle_time_ms;
+    1 Fetch from 4: FetchRequest => FetchResponse, throttle_time_ms;
+    2 ListOffsets from 2: ListOffsetsRequest => ListOffsetsResponse, throttle_time_ms;
+    3 Metadata from 4: MetadataRequest => MetadataResponse, throttle_time_ms;
+    8 OffsetCommit from 2: OffsetCommitRequest => OffsetCommitResponse, throttle_time_ms;
+    9 OffsetFetch from 2: OffsetFetchRequest => OffsetFetchResponse, throttle_time_ms;
+    10 FindCoordinator from 1: FindCoordinatorRequest => FindCoordinatorResponse, throttle_time_ms;
+    15 DescribeGroups from 0: DescribeGroupsRequest => DescribeGroupsResponse, throttle_time_ms;
+    16 ListGroups from 0: ListGroupsRequest => ListGroupsResponse, throttle_time_ms;
+    18 ApiVersions from 0: ApiVersionsRequest => ApiVersionsResponse, throttle_time_ms;
+    19 CreateTopics from 2: CreateTopicsRequest => CreateTopicsResponse, throttle_time_ms;
+    20 DeleteTopics from 1: DeleteTopicsRequest => DeleteTopicsResponse, throttle_time_ms;
+    21 DeleteRecords from 0: DeleteRecordsRequest => DeleteRecordsResponse, throttle_time_ms;
+    22 InitProducerId from 0: InitProducerIdRequest => InitProducerIdResponse, throttle_time_ms;
+    23 OffsetForLeaderEpoch from 2: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse, throttle_time_ms;
+    27 WriteTxnMarkers from 0: WriteTxnMarkersRequest => WriteTxnMarkersResponse;
+    32 DescribeConfigs from 1: DescribeConfigsRequest => DescribeConfigsResponse, throttle_time_ms;
+    42 DeleteGroups from 0: DeleteGroupsRequest => DeleteGroupsResponse, throttle_time_ms;
+    44 IncrementalAlterConfigs from 0: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, throttle_time_ms;
+    47 OffsetDelete from 0: OffsetDeleteRequest => OffsetDeleteResponse, throttle_time_ms;
+    61 DescribeProducers from 0: DescribeProducersRequest => DescribeProducersResponse, throttle_time_ms;
+    69 ConsumerGroupDescribe from 0: ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse, throttle_time_ms;
+}

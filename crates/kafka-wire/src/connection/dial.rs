@@ -1,0 +1,159 @@
+//! Opening connections: every address of a host is tried, then versions are agreed on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::address::BrokerAddress;
+use super::buffers::BufferPool;
+use super::driver::{Driver, DriverOptions};
+use super::link::Link;
+use super::negotiate::{FIRST, negotiate};
+use crate::config::ClusterConfig;
+use crate::error::{ConnectFailure, ConnectionError};
+
+/// Opens connections with the settings of one cluster, and can end them all.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    client_id: Arc<str>,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_response_bytes: usize,
+    pool: BufferPool,
+    closed: CancellationToken,
+    drivers: TaskTracker,
+}
+
+impl Dialer {
+    pub(crate) fn new(config: &ClusterConfig) -> Self {
+        Self {
+            client_id: config.client_id.as_str().into(),
+            connect_timeout: config.connect_timeout,
+            idle_timeout: config.idle_timeout,
+            max_response_bytes: config.max_response_bytes,
+            pool: BufferPool::new(config.recycled_buffer_bytes),
+            closed: CancellationToken::new(),
+            drivers: TaskTracker::new(),
+        }
+    }
+
+    /// Connects to the first address of the host that works.
+    ///
+    /// `broker` names the peer in messages.
+    ///
+    /// # Errors
+    /// One entry per address that was tried.
+    pub(crate) async fn dial(
+        &self,
+        address: &BrokerAddress,
+        broker: &Arc<str>,
+    ) -> Result<Link, Vec<ConnectFailure>> {
+        let failed = |address: String, cause| ConnectFailure { address, cause };
+        let resolved = match self.resolve(address).await {
+            Ok(resolved) => resolved,
+            Err(cause) => return Err(vec![failed(address.to_string(), cause)]),
+        };
+        let mut failures = Vec::new();
+        for socket in resolved {
+            if self.closed.is_cancelled() {
+                failures.push(failed(address.to_string(), ConnectionError::Closed));
+                break;
+            }
+            match self.connect(socket, broker).await {
+                Ok(link) => return Ok(link),
+                Err(cause) => {
+                    tracing::debug!(%broker, %socket, %cause, "cannot connect");
+                    failures.push(failed(described(address, socket), cause));
+                }
+            }
+        }
+        Err(failures)
+    }
+
+    async fn resolve(&self, address: &BrokerAddress) -> Result<Vec<SocketAddr>, ConnectionError> {
+        let lookup = lookup_host((address.host.as_str(), address.port));
+        let found = tokio::time::timeout(self.connect_timeout, lookup)
+            .await
+            .map_err(|_| ConnectionError::ConnectTimeout(self.connect_timeout))?
+            .map_err(|error| ConnectionError::Resolve(Arc::new(error)))?;
+        let mut sockets: Vec<SocketAddr> = Vec::new();
+        for socket in found {
+            if !sockets.contains(&socket) {
+                sockets.push(socket);
+            }
+        }
+        if sockets.is_empty() {
+            let nothing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(ConnectionError::Resolve(Arc::new(nothing)));
+        }
+        Ok(sockets)
+    }
+
+    async fn connect(&self, socket: SocketAddr, broker: &Arc<str>) -> Result<Link, ConnectionError> {
+        match self.connect_with(socket, broker, FIRST).await {
+            // Some brokers hang up on a version that they do not know.
+            Err(ConnectionError::Rejected) => self.connect_with(socket, broker, 0).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn connect_with(
+        &self,
+        socket: SocketAddr,
+        broker: &Arc<str>,
+        first_version: i16,
+    ) -> Result<Link, ConnectionError> {
+        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(socket))
+            .await
+            .map_err(|_| ConnectionError::ConnectTimeout(self.connect_timeout))?
+            .map_err(|error| ConnectionError::Io(Arc::new(error)))?;
+        // Small requests must not wait for acknowledgements of earlier ones.
+        stream.set_nodelay(true).map_err(ConnectionError::io)?;
+        let (link, commands, shared) = Link::new(Arc::clone(broker));
+        let driver = Driver::new(stream, commands, shared, self.driver_options());
+        self.drivers.spawn(driver.run());
+        let versions = negotiate(&link, first_version, self.connect_timeout).await?;
+        link.set_versions(versions);
+        Ok(link)
+    }
+
+    fn driver_options(&self) -> DriverOptions {
+        DriverOptions {
+            client_id: Arc::clone(&self.client_id),
+            max_response_bytes: self.max_response_bytes,
+            idle_timeout: self.idle_timeout,
+            pool: self.pool.clone(),
+            closed: self.closed.clone(),
+        }
+    }
+
+    /// Ends every connection and waits until they are gone. Requests in flight fail.
+    pub(crate) async fn close(&self) {
+        self.closed.cancel();
+        self.drivers.close();
+        self.drivers.wait().await;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+}
+
+impl Drop for Dialer {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
+}
+
+fn described(address: &BrokerAddress, socket: SocketAddr) -> String {
+    let (address, socket) = (address.to_string(), socket.to_string());
+    if address == socket {
+        address
+    } else {
+        format!("{address} ({socket})")
+    }
+}

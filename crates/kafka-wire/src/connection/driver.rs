@@ -1,0 +1,307 @@
+//! The task that owns a connection: writes requests in order, matches responses, ends the connection on any doubt.
+//!
+//! One task does both directions, so that what was written and what was answered is known without locks, and the
+//! difference between "not sent" and "in doubt" is exact.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::api::api_name;
+use super::buffers::{BufferPool, PooledBuffer};
+use super::frame::FrameReader;
+use super::link::{Command, Guard, Shared, Started, encode_prefix};
+use super::outbox::Outbox;
+use crate::error::{ConnectionError, Error};
+
+/// A broker that still is over its quota after this time will say so again.
+const LONGEST_MUTE: Duration = Duration::from_secs(5 * 60);
+
+/// What a driver needs to know of the configuration.
+pub(super) struct DriverOptions {
+    pub(super) client_id: Arc<str>,
+    pub(super) max_response_bytes: usize,
+    pub(super) idle_timeout: Duration,
+    pub(super) pool: BufferPool,
+    pub(super) closed: CancellationToken,
+}
+
+pub(super) struct Driver<S> {
+    reader: FrameReader<ReadHalf<S>>,
+    writer: WriteHalf<S>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Whether more commands can come.
+    accepting: bool,
+    shared: Arc<Shared>,
+    options: DriverOptions,
+    outbox: Outbox<InFlight>,
+    in_flight: VecDeque<InFlight>,
+    next_correlation_id: i32,
+    muted_until: Option<Instant>,
+    /// When the request that is due was last seen to move.
+    progress: Instant,
+}
+
+struct InFlight {
+    correlation_id: i32,
+    api: &'static str,
+    response_header: i16,
+    timeout: Duration,
+    guard: Option<Guard>,
+    reply: oneshot::Sender<Result<Bytes, Error>>,
+}
+
+enum Event {
+    Command(Option<Command>),
+    Frame(Result<PooledBuffer, ConnectionError>),
+    Written(std::io::Result<usize>),
+    Timer,
+    Closed,
+}
+
+impl<S: AsyncRead + AsyncWrite> Driver<S> {
+    pub(super) fn new(
+        stream: S,
+        commands: mpsc::UnboundedReceiver<Command>,
+        shared: Arc<Shared>,
+        options: DriverOptions,
+    ) -> Self {
+        let (read, writer) = tokio::io::split(stream);
+        Self {
+            reader: FrameReader::new(read, options.pool.clone()),
+            writer,
+            commands,
+            accepting: true,
+            shared,
+            options,
+            outbox: Outbox::default(),
+            in_flight: VecDeque::new(),
+            next_correlation_id: 0,
+            muted_until: None,
+            progress: Instant::now(),
+        }
+    }
+
+    /// Runs until the connection ends, then fails whatever is left.
+    pub(super) async fn run(mut self) {
+        let cause = loop {
+            let event = self.next_event().await;
+            if let Err(cause) = self.handle(event) {
+                break cause;
+            }
+            if !self.accepting && self.in_flight.is_empty() && self.outbox.is_empty() {
+                break ConnectionError::Closed;
+            }
+        };
+        tracing::debug!(broker = %self.shared.broker, %cause, in_flight = self.in_flight.len(), "connection ended");
+        self.end(cause);
+        // A polite end; the broker learns of it either way.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.writer.shutdown()).await;
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let timer = self.timer();
+        let may_write = self.muted_until.is_none() && !self.outbox.is_empty();
+        let slices = if may_write {
+            self.outbox.slices()
+        } else {
+            Vec::new()
+        };
+        tokio::select! {
+            () = self.options.closed.cancelled() => Event::Closed,
+            command = self.commands.recv(), if self.accepting => Event::Command(command),
+            frame = self.reader.next(self.options.max_response_bytes) => Event::Frame(frame),
+            written = self.writer.write_vectored(&slices), if may_write => Event::Written(written),
+            () = sleep_until(timer) => Event::Timer,
+        }
+    }
+
+    /// The next moment at which something is due without an event: unmute, timeout, or idleness.
+    fn timer(&self) -> Instant {
+        match (self.muted_until, self.in_flight.front()) {
+            // A broker that throttles does not even read what was written before, so no timeout runs.
+            (Some(unmute), _) => unmute,
+            (None, Some(front)) => self.last_progress() + front.timeout,
+            (None, None) => self.last_progress() + self.options.idle_timeout,
+        }
+    }
+
+    fn last_progress(&self) -> Instant {
+        self.progress.max(self.reader.last_read)
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), ConnectionError> {
+        match event {
+            Event::Closed => Err(ConnectionError::Closed),
+            Event::Command(Some(Command::Start(started))) => {
+                self.start(*started);
+                Ok(())
+            }
+            Event::Command(Some(Command::Mute(pause))) => {
+                let until = Instant::now() + pause.min(LONGEST_MUTE);
+                self.muted_until = Some(self.muted_until.map_or(until, |muted| muted.max(until)));
+                Ok(())
+            }
+            Event::Command(None) => {
+                self.accepting = false;
+                Ok(())
+            }
+            Event::Frame(frame) => self.answer(frame?),
+            Event::Written(Ok(0)) => Err(ConnectionError::ClosedByBroker),
+            Event::Written(Ok(count)) => {
+                self.wrote(count);
+                Ok(())
+            }
+            Event::Written(Err(error)) => Err(ConnectionError::io(error)),
+            Event::Timer => self.expire(),
+        }
+    }
+
+    fn start(&mut self, started: Started) {
+        let Started { mut request, reply } = started;
+        let api = api_name(request.api_key);
+        let correlation_id = self.next_correlation_id;
+        let Some((prefix, response_header)) =
+            encode_prefix(&request, correlation_id, &self.options.client_id)
+        else {
+            let reason = "unknown API, or longer than 2 GiB".to_owned();
+            let _ = reply.send(Err(Error::Encode {
+                api,
+                version: request.version,
+                reason,
+            }));
+            return;
+        };
+        self.next_correlation_id = correlation_id.wrapping_add(1);
+        if self.in_flight.is_empty() && self.outbox.is_empty() {
+            self.progress = Instant::now();
+        }
+        let body = std::mem::take(&mut request.body);
+        let ticket = InFlight {
+            correlation_id,
+            api,
+            response_header,
+            timeout: request.timeout,
+            guard: request.guard.take(),
+            reply,
+        };
+        self.outbox.push(std::iter::once(prefix).chain(body), ticket);
+    }
+
+    fn wrote(&mut self, count: usize) {
+        // Writing a large request is progress of that request, but not of another one that is awaited before it.
+        let of_the_front =
+            self.in_flight.is_empty() || (self.in_flight.len() == 1 && self.outbox.is_partly_written());
+        self.in_flight.extend(self.outbox.advance(count));
+        if of_the_front {
+            self.progress = Instant::now();
+        }
+    }
+
+    fn answer(&mut self, frame: PooledBuffer) -> Result<(), ConnectionError> {
+        let Some(front) = self.in_flight.pop_front() else {
+            return Err(ConnectionError::Protocol("a response to no request".to_owned()));
+        };
+        self.progress = Instant::now();
+        let checked = check_header(frame.as_ref(), &front);
+        match checked {
+            Ok(body_start) => {
+                let body = frame.freeze(front.guard).slice(body_start..);
+                // Nobody may be waiting any more; then the response is dropped here.
+                let _ = front.reply.send(Ok(body));
+                Ok(())
+            }
+            Err(cause) => {
+                self.in_flight.push_front(front);
+                Err(cause)
+            }
+        }
+    }
+
+    /// Something is due: a timeout, the end of a mute, or idleness.
+    fn expire(&mut self) -> Result<(), ConnectionError> {
+        let now = Instant::now();
+        if self.muted_until.is_some_and(|unmute| unmute <= now) {
+            self.muted_until = None;
+            self.progress = now;
+            return Ok(());
+        }
+        if now < self.timer() {
+            return Ok(());
+        }
+        match self.in_flight.front() {
+            Some(front) => Err(ConnectionError::NoAnswer(front.timeout)),
+            None if self.outbox.is_empty() => Err(ConnectionError::Idle),
+            // Nothing is awaited, so nothing holds up the socket, and still not a byte could be written.
+            None => Err(ConnectionError::NoAnswer(self.options.idle_timeout)),
+        }
+    }
+
+    /// Fails everything: what was written at least in part is in doubt, the rest was not sent.
+    fn end(&mut self, cause: ConnectionError) {
+        // Before the queue is closed, so that whoever finds it closed finds the cause.
+        let _ = self.shared.ended.set(cause);
+        self.commands.close();
+        for request in self.in_flight.drain(..) {
+            let _ = request.reply.send(Err(self.shared.in_doubt(request.api)));
+        }
+        for request in self.outbox.abandon() {
+            let _ = request.reply.send(Err(self.shared.not_sent(request.api)));
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Start(started) = command {
+                let api = api_name(started.request.api_key);
+                let _ = started.reply.send(Err(self.shared.not_sent(api)));
+            }
+        }
+    }
+}
+
+/// Checks correlation id and response header; returns where the body begins.
+fn check_header(frame: &[u8], expected: &InFlight) -> Result<usize, ConnectionError> {
+    let truncated =
+        || ConnectionError::Protocol(format!("the header of a {} response is cut off", expected.api));
+    let (id, rest) = frame.split_first_chunk::<4>().ok_or_else(truncated)?;
+    let id = i32::from_be_bytes(*id);
+    if id != expected.correlation_id {
+        return Err(ConnectionError::Protocol(format!(
+            "correlation id {id} where {} ({}) is due",
+            expected.correlation_id, expected.api
+        )));
+    }
+    if expected.response_header == 0 {
+        return Ok(4);
+    }
+    let after = skip_tags(rest).ok_or_else(truncated)?;
+    Ok(frame.len() - after.len())
+}
+
+/// Skips the tagged fields of a flexible header.
+fn skip_tags(mut bytes: &[u8]) -> Option<&[u8]> {
+    let count = varint(&mut bytes)?;
+    for _ in 0..count {
+        varint(&mut bytes)?;
+        let size = usize::try_from(varint(&mut bytes)?).ok()?;
+        bytes = bytes.get(size..)?;
+    }
+    Some(bytes)
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u32> {
+    let mut value = 0_u32;
+    for shift in (0..32).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+        if *byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
