@@ -6,6 +6,8 @@
 
 use std::collections::HashSet;
 
+use crate::batch::{RawBatch, RecordIter};
+
 /// An aborted transaction, as a Fetch response names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AbortedTransaction {
@@ -58,6 +60,28 @@ impl ControlMarker {
             [_, _, 0, 1, ..] => Self::Commit,
             _ => Self::Other,
         }
+    }
+}
+
+impl BatchFacts {
+    /// The facts of a batch. Of a control batch, its record is looked at.
+    pub fn of(batch: &RawBatch) -> Self {
+        let header = &batch.header;
+        Self {
+            last_offset: header.last_offset(),
+            producer_id: header.producer_id,
+            transactional: header.is_transactional(),
+            control: header.is_control().then(|| marker(batch)),
+        }
+    }
+}
+
+/// What a control batch says. It holds one record, never compressed, or none after compaction.
+fn marker(batch: &RawBatch) -> ControlMarker {
+    let mut records = RecordIter::new(&batch.header, batch.stored_records());
+    match records.next() {
+        Some(Ok(record)) => record.key.map_or(ControlMarker::Other, ControlMarker::from_key),
+        _ => ControlMarker::Other,
     }
 }
 

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::response::PartitionResponse;
 use super::{FetchPartition, FetchedBatches};
-use crate::batch::{BatchError, BatchIter, LogEntry};
+use crate::batch::{BatchError, BatchIter, Codec, LogEntry};
 use crate::problem::PartitionProblem;
-use crate::transactions::{AbortedFilter, Visibility, facts};
+use crate::transactions::{AbortedFilter, BatchFacts, Visibility};
 
 /// Answers in a row that hold whole batches but nothing at or after the offset, before that is an error.
 const MOST_STUCK_ANSWERS: u32 = 8;
@@ -159,7 +159,7 @@ impl Cursor {
             LogEntry::Batch(batch) => {
                 batch.verify_crc()?;
                 self.last_epoch = batch.header.partition_leader_epoch;
-                match filter.classify(facts(batch)) {
+                match filter.classify(BatchFacts::of(batch)) {
                     Visibility::Visible if batch.header.record_count == 0 => {}
                     Visibility::Visible => fetched.batches.push(entry),
                     Visibility::Control => fetched.control_batches += 1,
@@ -179,7 +179,7 @@ impl Cursor {
 fn first_offset(entry: &LogEntry) -> i64 {
     match entry {
         LogEntry::Batch(batch) => batch.header.base_offset,
-        LogEntry::Legacy(entry) if entry.is_wrapper() => i64::MIN,
+        LogEntry::Legacy(entry) if entry.compression() != Ok(Codec::None) => i64::MIN,
         LogEntry::Legacy(entry) => entry.offset,
     }
 }
