@@ -1,0 +1,175 @@
+//! Writing records again.
+
+use proptest::prelude::*;
+
+use super::model::*;
+use crate::batch::*;
+
+fn transcode(options: TranscodeOptions, batch: &RawBatch) -> Vec<Transcoded> {
+    Transcoder::new(options).unwrap().transcode(batch).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn nothing_asked_nothing_changed(records in records(1..30, false)) {
+        let batch = build(Codec::None, &records);
+        let out = transcode(TranscodeOptions::default(), &batch);
+        prop_assert_eq!(out.len(), 1);
+        let header = BatchHeader { base_offset: 0, ..batch.header };
+        prop_assert_eq!(out[0].batch.header, header);
+        prop_assert_eq!(&out[0].batch.bytes[HEADER_LEN..], batch.stored_records());
+    }
+
+    #[test]
+    fn appended_headers_come_last_and_taking_them_off_gives_the_record(
+        records in records(1..30, true),
+        codec in codec(),
+        cluster in prop::option::of("[a-z]{0,40}"),
+    ) {
+        let append = AppendedHeader::original_position(cluster.as_deref());
+        let appended = append.len();
+        let out = transcode(TranscodeOptions { append, ..TranscodeOptions::default() }, &build(codec, &records));
+        prop_assert!(out.iter().all(|out| out.batch.header.compression() == Ok(codec)));
+        let mut written = read_transcoded(&out);
+        for record in &mut written {
+            let own = record.headers.split_off(record.headers.len() - appended);
+            let number = |at: usize| String::from_utf8(own[at].1.clone().unwrap()).unwrap().parse::<i64>().unwrap();
+            prop_assert_eq!(&own[0].0[..], b"x-original-offset");
+            prop_assert_eq!(number(0), record.offset);
+            prop_assert_eq!(&own[1].0[..], b"x-original-timestamp");
+            prop_assert_eq!(number(1), record.timestamp);
+            let name = own.get(2).map(|(_, value)| String::from_utf8(value.clone().unwrap()).unwrap());
+            prop_assert_eq!(&name, &cluster);
+        }
+        prop_assert_eq!(written, records);
+    }
+
+    #[test]
+    fn filters_keep_what_the_naive_filter_keeps(
+        records in records(0..40, true),
+        codec in codec(),
+        to in prop::option::of(codec()),
+        from_offset in 0..60usize, offsets in 0..60i64,
+        from_time in 1_600_000_000_000..1_600_000_100_000i64, times in 0..100_000i64,
+    ) {
+        let base = records.first().map_or(0, |record| record.offset);
+        let offsets = base + from_offset as i64..base + from_offset as i64 + offsets;
+        let timestamps = from_time..from_time + times;
+        let options = TranscodeOptions {
+            offsets: Some(offsets.clone()),
+            timestamps: Some(timestamps.clone()),
+            codec: to,
+            ..TranscodeOptions::default()
+        };
+        let out = transcode(options, &build(codec, &records));
+        let mut expected = records;
+        expected.retain(|record| offsets.contains(&record.offset) && timestamps.contains(&record.timestamp));
+        prop_assert!(out.iter().all(|out| out.batch.header.compression() == Ok(to.unwrap_or(codec))));
+        prop_assert_eq!(read_transcoded(&out), expected);
+    }
+
+    #[test]
+    fn batches_are_split_at_the_limit(records in records(1..60, true), codec in codec(), max in 62..4000usize) {
+        let options = TranscodeOptions { max_batch_bytes: max, ..TranscodeOptions::default() };
+        let out = transcode(options, &build(codec, &records));
+        prop_assert!(out.iter().all(|out| out.batch.bytes.len() <= max || out.records() == 1));
+        prop_assert_eq!(read_transcoded(&out), records);
+    }
+
+    #[test]
+    fn merging_keeps_every_record(groups in prop::collection::vec((records(0..12, true), codec()), 0..8), max in 200..4000usize) {
+        let mut all = Vec::new();
+        let mut next = 0;
+        let entries: Vec<_> = groups.into_iter().map(|(mut records, codec)| {
+            for record in &mut records {
+                record.offset = next;
+                next += 1;
+            }
+            all.extend(records.clone());
+            LogEntry::Batch(build(codec, &records))
+        }).collect();
+        let options = TranscodeOptions { max_batch_bytes: max, ..TranscodeOptions::default() };
+        let out = Transcoder::new(options).unwrap().transcode_merged(&entries).unwrap();
+        prop_assert!(out.iter().all(|out| out.batch.bytes.len() <= max || out.records() == 1));
+        prop_assert_eq!(read_transcoded(&out), all);
+    }
+
+    #[test]
+    fn append_time_is_written_into_the_records(records in records(1..20, true), horizon: bool) {
+        let mut builder = BatchBuilder::new().log_append_time(1_700_000_000_123).transactional();
+        builder = if horizon { builder.delete_horizon(5) } else { builder };
+        let append = AppendedHeader::original_position(None);
+        let out = transcode(TranscodeOptions { append, ..TranscodeOptions::default() }, &build_with(builder, &records));
+        for record in read_transcoded(&out) {
+            prop_assert_eq!(record.timestamp, 1_700_000_000_123);
+            let (_, value) = record.headers.last().unwrap();
+            prop_assert_eq!(value.as_deref(), Some(&b"1700000000123"[..]));
+        }
+    }
+}
+
+#[test]
+fn merged_neighbours_share_a_batch() {
+    let record = |offset| Plain {
+        offset,
+        timestamp: 1,
+        key: None,
+        value: None,
+        headers: Vec::new(),
+    };
+    let entries: Vec<_> = (0..10)
+        .map(|offset| LogEntry::Batch(build(Codec::None, &[record(offset * 2)])))
+        .collect();
+    let out = Transcoder::new(TranscodeOptions::default())
+        .unwrap()
+        .transcode_merged(&entries)
+        .unwrap();
+    assert_eq!(out.len(), 1);
+    assert_eq!(out[0].runs.len(), 10);
+    assert_eq!(
+        out[0].runs[3],
+        SourceRun {
+            source_first: 6,
+            index: 3,
+            length: 1,
+            first_timestamp: 1
+        }
+    );
+}
+
+#[test]
+fn a_failed_call_leaves_nothing_for_the_next() {
+    let record = |offset| Plain {
+        offset,
+        timestamp: 1,
+        key: None,
+        value: None,
+        headers: Vec::new(),
+    };
+    let good = build(Codec::None, &[record(0)]);
+    let control = build_with(BatchBuilder::new().control(), &[record(1)]);
+    let mut transcoder = Transcoder::new(TranscodeOptions::default()).unwrap();
+    let entries = [LogEntry::Batch(good.clone()), LogEntry::Batch(control)];
+    assert_eq!(
+        transcoder.transcode_merged(&entries),
+        Err(BatchError::Control { base_offset: 1 })
+    );
+    assert_eq!(transcoder.transcode(&good).unwrap()[0].records(), 1);
+}
+
+#[test]
+fn offset_deltas_out_of_order_are_errors() {
+    for deltas in [[0, 0], [1, 0], [0, 3], [-1, 0]] {
+        let mut builder = BatchBuilder::new().base_offset(8).last_offset_delta(1);
+        for delta in deltas {
+            builder.push_at(delta, &NewRecord::default()).unwrap();
+        }
+        let error = Transcoder::new(TranscodeOptions::default())
+            .unwrap()
+            .transcode(&builder.build().unwrap());
+        assert!(
+            matches!(error, Err(BatchError::OffsetDelta { base_offset: 8, .. })),
+            "{deltas:?}: {error:?}"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Zig-zag variable-length integers, as Kafka writes them inside records.
+//!
+//! Reading follows `ByteUtils.readVarint` of the Java client: up to five bytes for 32 bits and ten for 64, non-minimal
+//! forms are legal, bits beyond the width are dropped.
+
+/// Reads an `i32`; returns it and the bytes behind it, or `None` when the bytes end early or it is too long.
+#[inline(always)]
+pub(crate) fn read_i32(input: &[u8]) -> Option<(i32, &[u8])> {
+    let (&first, rest) = input.split_first()?;
+    if first < 0x80 {
+        return Some((unzigzag32(u32::from(first)), rest));
+    }
+    let (&second, rest) = rest.split_first()?;
+    let low = u32::from(first & 0x7f) | (u32::from(second & 0x7f) << 7);
+    if second < 0x80 {
+        return Some((unzigzag32(low), rest));
+    }
+    read_i32_tail(low, rest)
+}
+
+fn read_i32_tail(low: u32, input: &[u8]) -> Option<(i32, &[u8])> {
+    let mut value = low;
+    let mut rest = input;
+    for shift in [14, 21, 28] {
+        let (&byte, tail) = rest.split_first()?;
+        value |= u32::from(byte & 0x7f) << shift;
+        rest = tail;
+        if byte < 0x80 {
+            return Some((unzigzag32(value), rest));
+        }
+    }
+    None
+}
+
+/// Reads an `i64`; returns it and the bytes behind it, or `None` when the bytes end early or it is too long.
+#[inline(always)]
+pub(crate) fn read_i64(input: &[u8]) -> Option<(i64, &[u8])> {
+    let (&first, rest) = input.split_first()?;
+    if first < 0x80 {
+        return Some((unzigzag64(u64::from(first)), rest));
+    }
+    read_i64_tail(first, rest)
+}
+
+fn read_i64_tail(first: u8, input: &[u8]) -> Option<(i64, &[u8])> {
+    let mut value = u64::from(first & 0x7f);
+    let mut rest = input;
+    for shift in (7..=63).step_by(7) {
+        let (&byte, tail) = rest.split_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        rest = tail;
+        if byte < 0x80 {
+            return Some((unzigzag64(value), rest));
+        }
+    }
+    None
+}
+
+const fn unzigzag32(value: u32) -> i32 {
+    ((value >> 1) as i32) ^ -((value & 1) as i32)
+}
+
+const fn unzigzag64(value: u64) -> i64 {
+    ((value >> 1) as i64) ^ -((value & 1) as i64)
+}
+
+const fn zigzag32(value: i32) -> u32 {
+    ((value << 1) ^ (value >> 31)) as u32
+}
+
+const fn zigzag64(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// Bytes that [`Small::put_i32`] writes for `value`.
+pub(crate) const fn size_i32(value: i32) -> usize {
+    let bits = 32 - (zigzag32(value) | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+/// A few varints on the stack, so that a record's fixed part is appended to the output in one piece.
+#[derive(Debug)]
+pub(crate) struct Small {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Small {
+    /// Nothing yet. There is room for a record's length, attributes, timestamp and offset deltas (21 bytes at most),
+    /// or for any two varints.
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; 32],
+            len: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn put_u8(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+            self.len += 1;
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn put_i32(&mut self, value: i32) {
+        self.put(u64::from(zigzag32(value)));
+    }
+
+    #[inline(always)]
+    pub(crate) fn put_i64(&mut self, value: i64) {
+        self.put(zigzag64(value));
+    }
+
+    #[inline(always)]
+    fn put(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put_u8(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.put_u8(value as u8);
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&self.bytes)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Appends `value`.
+pub(crate) fn push_i32(out: &mut Vec<u8>, value: i32) {
+    let mut small = Small::new();
+    small.put_i32(value);
+    out.extend_from_slice(small.as_slice());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn both_widths_round_trip(a: i32, b: i64) {
+            let mut small = Small::new();
+            small.put_i32(a);
+            prop_assert_eq!(small.len(), size_i32(a));
+            small.put_i64(b);
+            let (read_a, rest) = read_i32(small.as_slice()).unwrap();
+            let (read_b, rest) = read_i64(rest).unwrap();
+            prop_assert_eq!((read_a, read_b, rest.len()), (a, b, 0));
+        }
+    }
+
+    #[test]
+    fn edges_take_the_bytes_that_java_takes() {
+        for (value, size) in [
+            (0, 1),
+            (-1, 1),
+            (63, 1),
+            (-64, 1),
+            (64, 2),
+            (8191, 2),
+            (8192, 3),
+            (i32::MIN, 5),
+        ] {
+            let mut out = Vec::new();
+            push_i32(&mut out, value);
+            assert_eq!(out.len(), size, "{value}");
+            assert_eq!(read_i32(&out), Some((value, &[][..])));
+        }
+    }
+
+    #[test]
+    fn cut_and_overlong_varints_are_refused() {
+        assert_eq!(read_i32(&[]), None);
+        assert_eq!(read_i32(&[0x80]), None);
+        assert_eq!(read_i32(&[0x80, 0x80, 0x80, 0x80]), None);
+        assert_eq!(read_i32(&[0xff, 0xff, 0xff, 0xff, 0x80, 0]), None);
+        assert_eq!(read_i64(&[0x80; 10]), None);
+        assert_eq!(read_i64(&[0x80; 9]), None);
+        // Non-minimal forms are legal.
+        assert_eq!(read_i32(&[0x82, 0x80, 0x00]), Some((1, &[][..])));
+    }
+}

@@ -1,0 +1,102 @@
+//! Writing records, and the header in front of them.
+
+use super::BatchError;
+use super::crc::crc32c;
+use super::header::{BatchHeader, CRC_START, HEADER_LEN, LENGTH_OVERHEAD};
+use super::records::Headers;
+use super::varint::{Small, push_i32, size_i32};
+
+/// Appends a nullable byte string: its length, -1 for none, and its bytes.
+pub(crate) fn push_bytes(
+    out: &mut Vec<u8>,
+    base_offset: i64,
+    bytes: Option<&[u8]>,
+) -> Result<(), BatchError> {
+    let Some(bytes) = bytes else {
+        push_i32(out, -1);
+        return Ok(());
+    };
+    push_i32(
+        out,
+        i32::try_from(bytes.len()).map_err(|_| BatchError::TooLarge { base_offset })?,
+    );
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Headers to be written behind those that a record has: how many, and their bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suffix<'a> {
+    pub(crate) count: u32,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Suffix<'_> {
+    pub(crate) const EMPTY: Suffix<'static> = Suffix { count: 0, bytes: &[] };
+}
+
+/// The parts of a record that are copied, not made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) attributes: i8,
+    pub(crate) key_and_value: &'a [u8],
+    pub(crate) headers: Headers<'a>,
+    pub(crate) suffix: Suffix<'a>,
+}
+
+/// Appends a record; `None` when it does not fit the format's 32-bit lengths.
+#[inline]
+pub(crate) fn push_record(
+    out: &mut Vec<u8>,
+    body: &Body<'_>,
+    timestamp_delta: i64,
+    offset_delta: i32,
+) -> Option<()> {
+    let mut fixed = Small::new();
+    fixed.put_u8(body.attributes as u8);
+    fixed.put_i64(timestamp_delta);
+    fixed.put_i32(offset_delta);
+    let header_count = i32::try_from(body.headers.len() as u64 + u64::from(body.suffix.count)).ok()?;
+    let stored_headers = body.headers.stored();
+    let len = fixed.len()
+        + body.key_and_value.len()
+        + size_i32(header_count)
+        + stored_headers.len()
+        + body.suffix.bytes.len();
+    let mut head = Small::new();
+    head.put_i32(i32::try_from(len).ok()?);
+    out.reserve(head.len() + len);
+    out.extend_from_slice(head.as_slice());
+    out.extend_from_slice(fixed.as_slice());
+    out.extend_from_slice(body.key_and_value);
+    if header_count < 64 {
+        out.push((header_count << 1) as u8);
+    } else {
+        push_i32(out, header_count);
+    }
+    out.extend_from_slice(stored_headers);
+    out.extend_from_slice(body.suffix.bytes);
+    Some(())
+}
+
+/// Fills in length and CRC of `header` and puts it over the first 61 bytes of `batch`, which holds room for it and the
+/// records as they are stored.
+pub(crate) fn seal(mut header: BatchHeader, batch: &mut [u8]) -> Result<BatchHeader, BatchError> {
+    let too_large = BatchError::TooLarge {
+        base_offset: header.base_offset,
+    };
+    header.length = batch
+        .len()
+        .checked_sub(LENGTH_OVERHEAD)
+        .and_then(|length| i32::try_from(length).ok())
+        .ok_or(too_large.clone())?;
+    let Some(head) = batch.first_chunk_mut::<HEADER_LEN>() else {
+        return Err(too_large);
+    };
+    *head = header.encode();
+    header.crc = crc32c(batch.get(CRC_START..).unwrap_or_default());
+    if let Some(field) = batch.get_mut(CRC_START - 4..CRC_START) {
+        field.copy_from_slice(&header.crc.to_be_bytes());
+    }
+    Ok(header)
+}
