@@ -9,6 +9,9 @@ use std::time::Duration;
 
 pub use code::ErrorCode;
 
+use crate::cluster::TopicPartition;
+use crate::problem::PartitionProblem;
+
 /// Any failure of this crate.
 ///
 /// Cheap to clone: one lost connection fails every request that was on it.
@@ -109,6 +112,16 @@ pub enum Error {
         version: i16,
         /// What is wrong, and where.
         reason: String,
+    },
+
+    /// Something is wrong with the log of one partition, or with what was to be written to it. Other partitions are
+    /// not concerned.
+    #[error("{partition}: {problem}")]
+    Partition {
+        /// Which partition.
+        partition: TopicPartition,
+        /// What is wrong.
+        problem: Box<PartitionProblem>,
     },
 
     /// A request could not be written in the version that the broker speaks.

@@ -11,10 +11,12 @@ mod error;
 mod fetch;
 mod groups;
 mod offsets;
+mod problem;
 mod produce;
 mod retry;
 mod topics;
 mod transactions;
+mod wire;
 
 pub use cluster::{
     Broker, Cluster, Metadata, PartitionMetadata, PartitionResults, TopicFilter, TopicMetadata,
@@ -22,3 +24,10 @@ pub use cluster::{
 };
 pub use config::ClusterConfig;
 pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
+
+pub use budget::{ByteBudget, Permit};
+pub use fetch::{
+    FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches,
+};
+pub use problem::PartitionProblem;
+pub use transactions::{AbortedFilter, AbortedTransaction, BatchFacts, ControlMarker, Visibility};

@@ -29,6 +29,12 @@ impl Cluster {
         self.inner.leaders.get(&partition.topic, partition.partition).ok()
     }
 
+    /// The leader of a partition if the cache has one, else why not.
+    pub(crate) fn known_leader(&self, partition: &TopicPartition) -> Result<Leader, Error> {
+        let cached = self.inner.leaders.get(&partition.topic, partition.partition);
+        cached.map_err(|missing| self.no_leader(partition, missing))
+    }
+
     /// Says that `leader` answered that it is none, or did not answer: the next look-up asks the brokers.
     pub(crate) fn forget_leader(&self, partition: &TopicPartition, leader: Leader) {
         self.inner.leaders.forget(partition, leader);

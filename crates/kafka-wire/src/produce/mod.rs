@@ -1,1 +1,4 @@
-//! (see the module's owner)
+//! Writing many partitions in bulk, each record exactly once.
+
+pub(crate) mod request;
+pub(crate) mod response;

@@ -1,0 +1,132 @@
+//! The partitions that one broker is asked for, and who asks for which next.
+//!
+//! Lanes take a share of the partitions for one request each and put them back afterwards, so no two requests in flight
+//! name the same partition, every partition has its turn, and a lane that is done early takes over from the others.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::cursor::Cursor;
+
+/// Most partitions in one request: a broker looks each of them up.
+const MOST_PARTITIONS: usize = 2000;
+/// Most partitions with probably nothing to read, in a request that has others.
+const MOST_COLD_AMONG_HOT: usize = 32;
+
+/// The partitions of one broker.
+#[derive(Debug)]
+pub(super) struct Pool {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Probably with more to read.
+    hot: VecDeque<Cursor>,
+    /// Probably with nothing new.
+    cold: VecDeque<Cursor>,
+    /// Taken and not put back yet.
+    taken: usize,
+    taken_hot: usize,
+}
+
+/// What a lane asks for in one request.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) cursors: Vec<Cursor>,
+    /// Whether an empty answer should come soon, because something else waits for the connection.
+    pub(super) hurry: bool,
+    hot: usize,
+}
+
+/// Where a partition goes after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It had none: there was no room for it in the response.
+    Next,
+    /// It had its turn.
+    Last,
+}
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::default(), filled: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change leaves the queues whole, so a panic elsewhere does not spoil them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a partition.
+    pub(super) fn add(&self, cursor: Cursor) {
+        let mut state = self.lock();
+        if cursor.hot {
+            state.hot.push_back(cursor);
+        } else {
+            state.cold.push_back(cursor);
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Waits for partitions and takes one of `lanes` shares, with at most `most_hot` that probably have data.
+    pub(super) async fn take(&self, lanes: usize, most_hot: usize) -> Share {
+        loop {
+            let filled = self.filled.notified();
+            if let Some(share) = self.try_take(lanes, most_hot) {
+                return share;
+            }
+            filled.await;
+        }
+    }
+
+    fn try_take(&self, lanes: usize, most_hot: usize) -> Option<Share> {
+        let mut state = self.lock();
+        let all = state.hot.len() + state.cold.len() + state.taken;
+        let hot_all = state.hot.len() + state.taken_hot;
+        let hot = state.hot.len().min(hot_all.div_ceil(lanes.max(1)).max(1)).min(most_hot.max(1));
+        let most_cold = if hot > 0 { MOST_COLD_AMONG_HOT } else { MOST_PARTITIONS };
+        let cold = state.cold.len().min(all.div_ceil(lanes.max(1))).min(most_cold);
+        if hot + cold == 0 {
+            return None;
+        }
+        let mut cursors: Vec<Cursor> = state.hot.drain(..hot).collect();
+        cursors.extend(state.cold.drain(..cold));
+        state.taken += cursors.len();
+        state.taken_hot += hot;
+        if !(state.hot.is_empty() && state.cold.is_empty()) {
+            self.filled.notify_one();
+        }
+        Some(Share { cursors, hurry: hot_all > 0, hot })
+    }
+
+    /// Says that a share's request is over. Its partitions are put back one by one or have left.
+    pub(super) fn settle(&self, share: (usize, usize)) {
+        let mut state = self.lock();
+        state.taken = state.taken.saturating_sub(share.0);
+        state.taken_hot = state.taken_hot.saturating_sub(share.1);
+    }
+
+    /// Puts back a partition that had its answer.
+    pub(super) fn put_back(&self, cursor: Cursor, turn: Turn) {
+        let mut state = self.lock();
+        match (cursor.hot, turn) {
+            (true, Turn::Next) => state.hot.push_front(cursor),
+            (true, Turn::Last) => state.hot.push_back(cursor),
+            (false, _) => state.cold.push_back(cursor),
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+}
+
+impl Share {
+    /// What [`Pool::settle`] wants back.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.cursors.len(), self.hot)
+    }
+}
