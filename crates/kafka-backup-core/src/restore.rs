@@ -62,7 +62,7 @@ impl OffsetResetExecutor {
 
     /// The plan as a shell script for Kafka's own tools.
     pub fn generate_shell_script(&self, plan: &OffsetResetPlan) -> String {
-        offset_mapping::render::plan_script(plan, &self.bootstrap_servers)
+        offset_mapping::render::reset_script(plan, &self.bootstrap_servers)
     }
 
     async fn executor(&self) -> Result<reset::OffsetResetExecutor> {

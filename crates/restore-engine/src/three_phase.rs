@@ -88,7 +88,7 @@ impl ThreePhaseRestore {
 
     /// The plan as a shell script for Kafka's own tools.
     pub fn generate_offset_reset_script(&self, plan: &OffsetResetPlan) -> String {
-        offset_mapping::render::plan_script(plan, &self.config.target.bootstrap_servers)
+        offset_mapping::render::reset_script(plan, &self.config.target.bootstrap_servers)
     }
 
     /// Applies a reviewed plan. Before the first commit, the plan, with the positions that it replaces, is kept beside

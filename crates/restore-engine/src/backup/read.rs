@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kafka_wire::batch::{LogEntry, RawBatch};
 use kafka_wire::{
     ByteBudget, Cluster, FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches, Isolation,
 };
@@ -99,12 +100,11 @@ impl<'a> Reading<'a> {
 
     fn unfinished(&self) -> Vec<FetchPartition> {
         let open = self.readers.iter().filter(|reader| reader.next_offset < reader.partition.end_offset);
-        open.map(|reader| FetchPartition {
-            topic: reader.reference.topic.to_string(),
-            topic_id: reader.reference.topic_id.0,
-            partition: reader.reference.partition,
-            start_offset: reader.next_offset,
-            end_offset: reader.partition.end_offset,
+        open.map(|reader| {
+            let PartitionRef { topic, topic_id, partition } = &reader.reference;
+            FetchPartition::new(topic.clone(), *partition, reader.next_offset)
+                .with_topic_id(topic_id.0)
+                .until(reader.partition.end_offset)
         })
         .collect()
     }
@@ -128,14 +128,14 @@ impl<'a> Reading<'a> {
     }
 
     async fn handle(&mut self, event: FetchEvent) -> Result<()> {
-        let Some(&index) = self.by_name.get(&(Arc::from(event.topic.as_str()), event.partition)) else {
+        let Some(&index) = self.by_name.get(&(event.topic.clone(), event.partition)) else {
             return Err(Error::Internal(format!("{}/{} was fetched unasked", event.topic, event.partition)));
         };
         let reader = &mut self.readers[index];
         match event.kind {
             FetchEventKind::Batches(fetched) => {
                 let before = reader.next_offset;
-                let bytes = reader.take(fetched, &self.sink).await;
+                let bytes = reader.take(fetched, &self.sink).await?;
                 self.done += (reader.next_offset - before).max(0) as u64;
                 self.bytes += bytes;
                 self.context.observer.event(&Event::Progress { done: self.done, bytes: self.bytes });
@@ -145,7 +145,7 @@ impl<'a> Reading<'a> {
                 reader.flush(&self.sink).await;
             }
             FetchEventKind::OutOfRange { log_start_offset, .. } => {
-                let note = reader.step_over_lost(log_start_offset)?;
+                let note = reader.step_over_lost(log_start_offset.unwrap_or(reader.next_offset))?;
                 self.context.observer.event(&Event::Warning(note));
             }
             FetchEventKind::Failed(source) => {
@@ -164,9 +164,10 @@ impl<'a> Reading<'a> {
 
 impl Reader {
     /// Takes what one fetch brought; returns its bytes.
-    async fn take(&mut self, fetched: FetchedBatches, sink: &SegmentSink) -> u64 {
+    async fn take(&mut self, fetched: FetchedBatches, sink: &SegmentSink) -> Result<u64> {
         let mut bytes = 0;
-        for batch in fetched.batches {
+        for entry in fetched.batches {
+            let batch = self.current_format(entry)?;
             let size = batch.bytes.len() as u64;
             bytes += size;
             self.largest_batch = self.largest_batch.max(size);
@@ -181,7 +182,23 @@ impl Reader {
         self.partition.aborted_records += fetched.aborted_records;
         self.partition.control_batches += fetched.control_batches;
         self.next_offset = fetched.next_offset;
-        bytes
+        Ok(bytes)
+    }
+
+    /// Message formats 0 and 1 went out of use with Kafka 0.11; logs that old are not silently left out.
+    fn current_format(&self, entry: LogEntry) -> Result<RawBatch> {
+        match entry {
+            LogEntry::Batch(batch) => Ok(batch),
+            LogEntry::Legacy(entry) => {
+                let PartitionRef { topic, partition, .. } = &self.reference;
+                let problem = format!(
+                    "offset {} is stored in message format {}, which this version cannot back up. Exclude the topic, or let \
+                     the brokers write it anew in format 2",
+                    entry.offset, entry.magic
+                );
+                Err(Error::partition(topic, *partition, problem))
+            }
+        }
     }
 
     async fn flush(&mut self, sink: &SegmentSink) {

@@ -38,7 +38,7 @@ fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> 
     let replicas = topic.partitions.values().map(|partition| partition.replicas.len()).min().unwrap_or(1);
     Ok(Topic {
         name: topic.name.clone(),
-        topic_id: TopicId(topic.topic_id),
+        topic_id: topic.topic_id.map_or(TopicId::ZERO, TopicId),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         configs,
         largest_batch: 0,

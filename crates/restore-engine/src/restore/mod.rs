@@ -175,7 +175,7 @@ fn add_positions(mapping: &mut OffsetMapping, manifest: &Manifest, restored: Vec
                 timestamp: of_partition.and_then(|of| of.get(&offset.offset).copied()),
             }
         });
-        mapping.add_group(&group.group_id, committed)?;
+        mapping.add_group(&group.group_id, committed);
     }
     Ok(())
 }

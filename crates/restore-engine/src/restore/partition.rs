@@ -62,12 +62,15 @@ pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Resu
 
     let writer = shared.producer.partition(&topic, number, target_next).await;
     let writer = writer.map_err(Error::kafka(format!("opening {topic}/{number} on the target")))?;
-    let mut prepared = Blocks::start(&shared, blocks, Preparation::new(options, positions));
+    let visible = partition.log_start_offset..partition.end_offset;
+    let preparation = Preparation::new(&options, visible, positions).map_err(|e| Error::partition(&topic, number, e))?;
+    let mut prepared = Blocks::start(&shared, blocks, preparation);
+    let (mut stored_records, mut records) = (0, 0);
     while let Some(block) = prepared.next().await? {
         for batch in block.batches {
-            let appended = writer.append(batch.produce).await;
+            let appended = writer.append(batch.batch).await;
             let target_first = appended.map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
-            for piece in batch.pieces {
+            for piece in batch.runs {
                 let run = Run {
                     source_first: piece.source_first,
                     target_first: target_first + i64::from(piece.index),
@@ -78,11 +81,21 @@ pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Resu
             }
         }
         map.set_last_timestamp(block.last_timestamp);
+        stored_records += block.stored_records;
+        records += block.records;
         position_timestamps.extend(block.position_timestamps);
         shared.progress.add(&shared.context, block.records, block.bytes);
     }
     let next = writer.flush().await.map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
-    check_all_written(&topic, &partition, &map, next)?;
+    if stored_records != partition.records || records != map.records() {
+        let problem = format!(
+            "the manifest says {} records, {stored_records} were read and {} of {records} written",
+            partition.records,
+            map.records()
+        );
+        return Err(Error::partition(&topic, number, problem));
+    }
+    check_end(&topic, number, &map, next)?;
     Ok(RestoredPartition { topic, partition: number, map, position_timestamps })
 }
 
@@ -92,17 +105,12 @@ fn new_map(topic: &str, partition: &Partition, target_next: i64) -> Result<Parti
     PartitionMap::new(coverage, target_next).map_err(|e| Error::partition(topic, partition.partition, e))
 }
 
-/// The backup, the mapping and the target must agree on the number of records, or something was lost on the way.
-fn check_all_written(topic: &str, partition: &Partition, map: &PartitionMap, next: i64) -> Result<()> {
-    let written = map.records();
-    let expected_next = map.target_last().map_or(map.target_next(), |last| last + 1);
-    if written != partition.records || next != expected_next {
-        let problem = format!(
-            "the backup has {} records of it, {written} were written, and the target's log ends at {next} instead of \
-             {expected_next}",
-            partition.records
-        );
-        return Err(Error::partition(topic, partition.partition, problem));
+/// The target's log must end where the mapping does.
+fn check_end(topic: &str, partition: i32, map: &PartitionMap, next: i64) -> Result<()> {
+    let expected = map.target_last().map_or(map.target_next(), |last| last + 1);
+    if next != expected {
+        let problem = format!("the target's log ends at {next} instead of {expected} after the last record was written");
+        return Err(Error::partition(topic, partition, problem));
     }
     Ok(())
 }

@@ -5,9 +5,11 @@
 //! written again, record by record, with the same codec. Either way the source offset of each record is known, as it is
 //! part of the batch.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use kafka_wire::batch::{
-    AppendedHeader, BatchError, BatchIter, LogEntry, Passthrough, RawBatch, SourceRun, TranscodeOptions, Transcoder,
+    AppendedHeader, BatchError, BatchIter, HEADER_LEN, LogEntry, Passthrough, RawBatch, SourceRun, TranscodeOptions, Transcoder,
 };
 use kafka_wire::codec::Decompressor;
 use segment_format::BlockEntry;
@@ -28,6 +30,9 @@ pub(super) struct PrepareOptions {
 #[derive(Debug)]
 pub(super) struct PreparedBlock {
     pub(super) batches: Vec<PreparedBatch>,
+    /// Records stored in the block, those included that no consumer could see.
+    pub(super) stored_records: u64,
+    /// Records to be written.
     pub(super) records: u64,
     pub(super) bytes: u64,
     /// Of the last block of a partition: the timestamp of its last record.
@@ -48,6 +53,9 @@ pub(super) struct PreparedBatch {
 pub(super) struct Preparation {
     transcoder: Transcoder,
     adds_headers: bool,
+    /// Offsets that consumers of the source could see: batches are stored whole, and the log may have started or ended
+    /// in the middle of one.
+    visible: Range<i64>,
     decompressor: Decompressor,
     scratch: Vec<u8>,
     /// Committed offsets whose next record has not come yet, the smallest last.
@@ -55,19 +63,20 @@ pub(super) struct Preparation {
 }
 
 impl Preparation {
-    /// `positions`: committed source offsets of the partition, sorted.
-    pub(super) fn new(options: &PrepareOptions, mut positions: Vec<i64>) -> Result<Self, BatchError> {
+    /// `visible`: the offsets that the backup covers. `positions`: committed source offsets of the partition, sorted.
+    pub(super) fn new(options: &PrepareOptions, visible: Range<i64>, mut positions: Vec<i64>) -> Result<Self, BatchError> {
         let append = options.origin_headers.as_ref();
         let append = append.map(|cluster| AppendedHeader::original_position(cluster.as_deref())).unwrap_or_default();
         positions.reverse();
         let adds_headers = !append.is_empty();
         let transcoder = Transcoder::new(TranscodeOptions {
             append,
+            offsets: Some(visible.clone()),
             max_batch_bytes: usize::try_from(options.max_batch_bytes).unwrap_or(usize::MAX),
             max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
             ..TranscodeOptions::default()
         })?;
-        Ok(Self { transcoder, adds_headers, decompressor: Decompressor::new(), scratch: Vec::new(), positions })
+        Ok(Self { transcoder, adds_headers, visible, decompressor: Decompressor::new(), scratch: Vec::new(), positions })
     }
 
     /// Bytes that preparing a block takes until its batches are acknowledged.
@@ -82,24 +91,31 @@ impl Preparation {
     pub(super) fn block(&mut self, batches: Bytes, last: bool) -> Result<PreparedBlock, BatchError> {
         let bytes = batches.len() as u64;
         let mut block =
-            PreparedBlock { batches: Vec::new(), records: 0, bytes, last_timestamp: None, position_timestamps: Vec::new() };
+            PreparedBlock {
+                batches: Vec::new(),
+                stored_records: 0,
+                records: 0,
+                bytes,
+                last_timestamp: None,
+                position_timestamps: Vec::new(),
+            };
         let mut entries = BatchIter::new(batches);
         let mut final_batch = None;
         for entry in &mut entries {
             let batch = match entry? {
                 LogEntry::Batch(batch) => batch,
-                LogEntry::Legacy(entry) => return Err(BatchError::UnsupportedMagic { magic: entry.magic }),
+                LogEntry::Legacy(entry) => return Err(BatchError::Magic { position: 0, base_offset: entry.offset, magic: entry.magic }),
             };
             if batch.header.record_count == 0 {
                 continue;
             }
             self.note_positions(&batch, &mut block)?;
-            block.records += u64::from(batch.header.record_count.unsigned_abs());
+            block.stored_records += u64::from(batch.header.record_count.unsigned_abs());
             self.push(&batch, &mut block)?;
             final_batch = Some(batch);
         }
         if entries.trailing() > 0 {
-            return Err(BatchError::TooShort { needed: 0, available: entries.trailing() });
+            return Err(BatchError::Truncated { needed: HEADER_LEN, available: entries.trailing() });
         }
         if let Some(batch) = final_batch.filter(|_| last) {
             block.last_timestamp = self.last_timestamp(&batch)?;
@@ -117,10 +133,12 @@ impl Preparation {
                 // The base timestamp of a batch that nobody compacted is that of its first record.
                 first_timestamp: header.base_timestamp,
             };
+            block.records += u64::from(run.length);
             block.batches.push(PreparedBatch { batch: batch.clone(), runs: vec![run] });
             return Ok(());
         }
         for written in self.transcoder.transcode(batch)? {
+            block.records += u64::from(written.records());
             block.batches.push(PreparedBatch { batch: written.batch, runs: written.runs });
         }
         Ok(())
@@ -132,9 +150,12 @@ impl Preparation {
             return Ok(());
         }
         let header = batch.header;
-        for record in batch.records(&mut self.decompressor, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
+        for record in self.decompressor.records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
             let record = record?;
             let offset = header.base_offset + i64::from(record.offset_delta);
+            if !self.visible.contains(&offset) {
+                continue;
+            }
             while let Some(position) = self.positions.pop_if(|position| *position <= offset) {
                 block.position_timestamps.push((position, header.timestamp(record.timestamp_delta)));
             }
@@ -145,8 +166,11 @@ impl Preparation {
     fn last_timestamp(&mut self, batch: &RawBatch) -> Result<Option<i64>, BatchError> {
         let header = batch.header;
         let mut last = None;
-        for record in batch.records(&mut self.decompressor, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
-            last = Some(header.timestamp(record?.timestamp_delta));
+        for record in self.decompressor.records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
+            let record = record?;
+            if self.visible.contains(&(header.base_offset + i64::from(record.offset_delta))) {
+                last = Some(header.timestamp(record.timestamp_delta));
+            }
         }
         Ok(last)
     }
