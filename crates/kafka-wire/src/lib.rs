@@ -22,3 +22,8 @@ pub use cluster::{
 };
 pub use config::ClusterConfig;
 pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
+pub use groups::{
+    CommittedOffset, GroupDescription, GroupKind, GroupListing, GroupMember, GroupState, OffsetCommit,
+};
+pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
+pub use topics::{ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewTopic, TopicResults};
