@@ -31,3 +31,8 @@ pub use fetch::{
 };
 pub use problem::PartitionProblem;
 pub use transactions::{AbortedFilter, AbortedTransaction, BatchFacts, ControlMarker, Visibility};
+pub use groups::{
+    CommittedOffset, GroupDescription, GroupKind, GroupListing, GroupMember, GroupState, OffsetCommit,
+};
+pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
+pub use topics::{ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewTopic, TopicResults};
