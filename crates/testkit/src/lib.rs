@@ -30,6 +30,7 @@ pub use java::{
     ProduceRecord, Produced, ProducerOptions, RawFetch, RawFetched, RawProduced, Record, TimestampType,
     TopicDescription, TransactionEnd,
 };
+pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
 pub use tools::consumer_groups_script;
 
 mod cache;
@@ -37,7 +38,9 @@ mod cluster;
 mod error;
 mod jars;
 mod java;
+mod ports;
 mod process;
+mod proxy;
 mod tools;
 
 /// The Kafka release that is started, and whose client is used, when nothing else is asked for.

@@ -2,11 +2,11 @@
 
 mod node;
 mod options;
-mod ports;
 mod properties;
 mod readiness;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -18,9 +18,10 @@ pub use options::{ClusterOptions, Tuning};
 
 use crate::error::{Error, Result};
 use crate::jars::{self, version_number};
+use crate::ports::PortLease;
 use crate::process::Jvm;
+use crate::proxy::FaultProxy;
 use node::Node;
-use ports::PortLease;
 use properties::{Listeners, Quorum};
 
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +32,7 @@ const POLL: Duration = Duration::from_millis(25);
 pub struct Cluster {
     // Fields are dropped in this order: first the processes, then their files and ports.
     brokers: Vec<Broker>,
+    proxies: Vec<FaultProxy>,
     _zookeeper: Option<Jvm>,
     _leases: Vec<PortLease>,
     _folder: TempDir,
@@ -81,12 +83,18 @@ impl Cluster {
             leases.push(lease);
             Ok(port)
         };
-        let mut listeners = Vec::new();
+        let (mut listeners, mut proxies) = (Vec::new(), Vec::new());
         for _ in 0..options.brokers {
             let client = port()?;
+            let mut advertised = client;
+            if options.proxied {
+                let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, client)))?;
+                advertised = proxy.port();
+                proxies.push(proxy);
+            }
             listeners.push(Listeners {
                 client,
-                advertised: client,
+                advertised,
                 internal: port()?,
                 controller: port()?,
             });
@@ -123,6 +131,7 @@ impl Cluster {
         let zookeeper_port = zookeeper.as_ref().map(|(_, port)| *port);
         let cluster = Self {
             brokers,
+            proxies,
             _zookeeper: zookeeper.map(|(jvm, _)| jvm),
             _leases: leases,
             _folder: folder,
@@ -208,6 +217,14 @@ impl Cluster {
                 why: "it is not running",
             }),
         }
+    }
+
+    /// The proxy before a broker; there is one when the cluster was started with [`ClusterOptions::proxied`].
+    pub fn proxy(&self, broker: usize) -> Result<&FaultProxy> {
+        self.proxies.get(broker).ok_or(Error::Broker {
+            broker,
+            why: "there is no proxy before it",
+        })
     }
 
     /// The last lines of a broker's log.
