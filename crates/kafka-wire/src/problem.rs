@@ -45,7 +45,9 @@ pub enum PartitionProblem {
     },
 
     /// A batch is larger than the largest response that is accepted.
-    #[error("a batch at offset {offset} has {bytes} bytes, more than the largest response accepted ({limit})")]
+    #[error(
+        "a batch at offset {offset} has {bytes} bytes, more than the largest response accepted ({limit})"
+    )]
     BatchTooLarge {
         /// The offset asked for.
         offset: i64,
@@ -92,6 +94,13 @@ pub enum PartitionProblem {
     #[error("the broker refuses the producer's sequence numbers at offset {offset}")]
     SequenceRefused {
         /// The offset of the first batch refused.
+        offset: i64,
+    },
+
+    /// No offset is left.
+    #[error("no offsets are left after {offset}")]
+    OffsetsExhausted {
+        /// The offset of the batch that does not fit.
         offset: i64,
     },
 

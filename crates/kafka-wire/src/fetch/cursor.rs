@@ -86,7 +86,11 @@ impl Cursor {
         response: PartitionResponse,
         read_committed: bool,
     ) -> Result<Outcome, PartitionProblem> {
-        let aborted = if read_committed { response.aborted } else { Vec::new() };
+        let aborted = if read_committed {
+            response.aborted
+        } else {
+            Vec::new()
+        };
         let mut filter = AbortedFilter::new(aborted);
         let mut fetched = FetchedBatches {
             batches: Vec::new(),
@@ -129,7 +133,10 @@ impl Cursor {
     fn stuck(&mut self) -> Result<Outcome, PartitionProblem> {
         self.stuck_answers += 1;
         if self.stuck_answers >= MOST_STUCK_ANSWERS {
-            return Err(PartitionProblem::NoProgress { offset: self.offset, answers: self.stuck_answers });
+            return Err(PartitionProblem::NoProgress {
+                offset: self.offset,
+                answers: self.stuck_answers,
+            });
         }
         // What lies before the offset may be all that fits.
         self.max_bytes = self.max_bytes.saturating_mul(2);
@@ -187,9 +194,8 @@ fn first_offset(entry: &LogEntry) -> i64 {
 /// How many bytes the entry has that starts here, if that much of it is there.
 fn whole_entry(records: &[u8]) -> usize {
     match records {
-        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => {
-            usize::try_from(i32::from_be_bytes([*a, *b, *c, *d])).map_or(0, |length| length.saturating_add(12))
-        }
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => usize::try_from(i32::from_be_bytes([*a, *b, *c, *d]))
+            .map_or(0, |length| length.saturating_add(12)),
         _ => 0,
     }
 }

@@ -85,8 +85,11 @@ pub(crate) async fn fetch_one(
         .ok_or_else(|| link.malformed(API, version, "the partition asked for is missing"))?;
     match ErrorCode::new(answer.error_code) {
         None => Ok(answer),
-        Some(code) => {
-            Err(Error::kafka(code, API, link.broker(), format!("{}-{}", partition.topic, partition.partition)))
-        }
+        Some(code) => Err(Error::kafka(
+            code,
+            API,
+            link.broker(),
+            format!("{}-{}", partition.topic, partition.partition),
+        )),
     }
 }

@@ -16,7 +16,7 @@ use super::{FetchEventKind, FetchedBatches};
 use crate::budget::Permit;
 use crate::connection::{Link, Role};
 use crate::error::{Error, ErrorCode};
-use crate::offsets::Isolation;
+use crate::offsets::IsolationLevel;
 use crate::problem::PartitionProblem;
 
 /// Room in a response for what is not records.
@@ -77,14 +77,22 @@ impl Lane {
 
     async fn exchange(&self, share: &Share, limit: usize) -> Result<(Link, FetchResponse, Bytes), Error> {
         let options = &self.shared.options;
-        let link = self.shared.cluster.link(self.node, Role::Fetch, self.shard).await?;
+        let link = self
+            .shared
+            .cluster
+            .link(self.node, Role::Fetch, self.shard)
+            .await?;
         let partitions: Vec<_> = share.cursors.iter().map(request).collect();
-        let wait = if share.hurry { options.max_wait.min(SHORT_WAIT) } else { options.max_wait };
+        let wait = if share.hurry {
+            options.max_wait.min(SHORT_WAIT)
+        } else {
+            options.max_wait
+        };
         let request = FetchRequest {
             max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
             max_bytes: i32::try_from(limit).unwrap_or(i32::MAX),
-            read_committed: options.isolation == Isolation::ReadCommitted,
+            read_committed: options.isolation == IsolationLevel::ReadCommitted,
             rack: options.rack.as_deref().unwrap_or_default(),
             partitions: &partitions,
         };
@@ -103,8 +111,7 @@ impl Lane {
             for answer in topic.partitions {
                 let asked = |slot: &Option<Cursor>| {
                     slot.as_ref().is_some_and(|cursor| {
-                        cursor.partition == answer.partition
-                            && topic.topic.is(&cursor.topic, cursor.topic_id)
+                        cursor.partition == answer.partition && topic.topic.is(&cursor.topic, cursor.topic_id)
                     })
                 };
                 // Brokers answer in the order of the request.
@@ -138,12 +145,19 @@ impl Lane {
             };
             return self.shared.failed(&cursor, problem).await;
         }
-        if let Some(replica) = answer.preferred_read_replica.filter(|&replica| replica != self.node) {
+        if let Some(replica) = answer
+            .preferred_read_replica
+            .filter(|&replica| replica != self.node)
+        {
             cursor.replica = Some((replica, Instant::now() + REPLICA_TERM));
             return self.shared.reassign(cursor);
         }
-        let read_committed = self.shared.options.isolation == Isolation::ReadCommitted;
-        let readable = if read_committed { answer.last_stable_offset } else { answer.high_watermark };
+        let read_committed = self.shared.options.isolation == IsolationLevel::ReadCommitted;
+        let readable = if read_committed {
+            answer.last_stable_offset
+        } else {
+            answer.high_watermark
+        };
         match cursor.advance(answer, read_committed) {
             Ok(Outcome::Progress(fetched)) => self.progressed(cursor, fetched, readable).await,
             Ok(Outcome::Empty) => {
@@ -159,8 +173,10 @@ impl Lane {
                 }
             },
             Ok(Outcome::Stuck) => {
-                let problem =
-                    PartitionProblem::NoProgress { offset: cursor.offset, answers: cursor.stuck_answers };
+                let problem = PartitionProblem::NoProgress {
+                    offset: cursor.offset,
+                    answers: cursor.stuck_answers,
+                };
                 let error = cursor.error(problem);
                 self.shared.retry_later(cursor, error);
             }
@@ -180,7 +196,9 @@ impl Lane {
             return;
         }
         if cursor.is_finished() {
-            let finished = FetchEventKind::Finished { next_offset: cursor.offset };
+            let finished = FetchEventKind::Finished {
+                next_offset: cursor.offset,
+            };
             self.shared.emit(&cursor, finished).await;
         } else {
             self.put_back(cursor, Turn::Last);
@@ -188,7 +206,12 @@ impl Lane {
     }
 
     async fn refused(&self, link: &Link, mut cursor: Cursor, code: ErrorCode) {
-        let error = Error::kafka(code, API, link.broker(), format!("{}-{}", cursor.topic, cursor.partition));
+        let error = Error::kafka(
+            code,
+            API,
+            link.broker(),
+            format!("{}-{}", cursor.topic, cursor.partition),
+        );
         if cursor.replica.take().is_some() {
             // A replica may be behind or have another log start: the leader decides.
             return self.shared.retry_later(cursor, error);
@@ -206,7 +229,12 @@ impl Lane {
 
     /// A response with the whole batch would not be accepted.
     fn too_large(&self, cursor: &Cursor) -> Option<PartitionProblem> {
-        let most = self.shared.cluster.config().max_response_bytes.saturating_sub(ENVELOPE);
+        let most = self
+            .shared
+            .cluster
+            .config()
+            .max_response_bytes
+            .saturating_sub(ENVELOPE);
         (cursor.needs > most).then_some(PartitionProblem::BatchTooLarge {
             offset: cursor.offset,
             bytes: cursor.needs as u64,
@@ -287,9 +315,15 @@ mod tests {
                 diverging_epoch: None,
             }
         });
-        let topic =
-            TopicResponse { topic: TopicKey::Name(Bytes::from_static(b"t")), partitions: partitions.collect() };
-        FetchResponse { throttle_time_ms: 0, error_code: 0, topics: vec![topic] }
+        let topic = TopicResponse {
+            topic: TopicKey::Name(Bytes::from_static(b"t")),
+            partitions: partitions.collect(),
+        };
+        FetchResponse {
+            throttle_time_ms: 0,
+            error_code: 0,
+            topics: vec![topic],
+        }
     }
 
     #[test]
@@ -314,7 +348,11 @@ mod tests {
     fn an_empty_response_keeps_nothing() {
         let budget = ByteBudget::new(10_000);
         let body = Bytes::from(vec![0; 100]);
-        let answered = account(response(&body, &[0, 0]), body.clone(), budget.try_acquire(5000).unwrap());
+        let answered = account(
+            response(&body, &[0, 0]),
+            body.clone(),
+            budget.try_acquire(5000).unwrap(),
+        );
         assert_eq!(budget.available(), 10_000);
         drop(answered);
     }

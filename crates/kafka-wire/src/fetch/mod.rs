@@ -29,7 +29,7 @@ pub use stream::FetchStream;
 use crate::batch::LogEntry;
 use crate::budget::ByteBudget;
 use crate::error::Error;
-use crate::offsets::Isolation;
+use crate::offsets::IsolationLevel;
 
 /// A partition to be read.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl FetchPartition {
 #[non_exhaustive]
 pub struct FetchOptions {
     /// What of transactions is seen.
-    pub isolation: Isolation,
+    pub isolation: IsolationLevel,
     /// Memory for responses: in flight, and until the last batch of each is dropped by the caller.
     pub budget: ByteBudget,
     /// Connections per broker. A broker serves one request per connection at a time.
@@ -111,7 +111,7 @@ impl FetchOptions {
     /// Committed data only, two connections per broker, 8 MiB responses.
     pub fn new(budget: ByteBudget) -> Self {
         Self {
-            isolation: Isolation::ReadCommitted,
+            isolation: IsolationLevel::ReadCommitted,
             budget,
             connections_per_broker: 2,
             requests_per_connection: 2,

@@ -53,7 +53,10 @@ pub(super) enum Turn {
 
 impl Pool {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), filled: Notify::new() }
+        Self {
+            state: Mutex::default(),
+            filled: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -88,8 +91,16 @@ impl Pool {
         let mut state = self.lock();
         let all = state.hot.len() + state.cold.len() + state.taken;
         let hot_all = state.hot.len() + state.taken_hot;
-        let hot = state.hot.len().min(hot_all.div_ceil(lanes.max(1)).max(1)).min(most_hot.max(1));
-        let most_cold = if hot > 0 { MOST_COLD_AMONG_HOT } else { MOST_PARTITIONS };
+        let hot = state
+            .hot
+            .len()
+            .min(hot_all.div_ceil(lanes.max(1)).max(1))
+            .min(most_hot.max(1));
+        let most_cold = if hot > 0 {
+            MOST_COLD_AMONG_HOT
+        } else {
+            MOST_PARTITIONS
+        };
         let cold = state.cold.len().min(all.div_ceil(lanes.max(1))).min(most_cold);
         if hot + cold == 0 {
             return None;
@@ -101,7 +112,11 @@ impl Pool {
         if !(state.hot.is_empty() && state.cold.is_empty()) {
             self.filled.notify_one();
         }
-        Some(Share { cursors, hurry: hot_all > 0, hot })
+        Some(Share {
+            cursors,
+            hurry: hot_all > 0,
+            hot,
+        })
     }
 
     /// Says that a share's request is over. Its partitions are put back one by one or have left.

@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::{FetchEvent, FetchEventKind, FetchOptions};
 use crate::cluster::{Cluster, TopicPartition};
 use crate::error::{Error, ErrorCode};
-use crate::offsets::{Isolation, OffsetSpec};
+use crate::offsets::{IsolationLevel, OffsetSpec};
 use crate::problem::PartitionProblem;
 
 /// Smallest response that is asked for when the budget is too small for all lanes.
@@ -45,7 +45,13 @@ impl Shared {
         events: mpsc::Sender<FetchEvent>,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Self {
-        Self { cluster, options, lanes: AtomicUsize::new(0), events, commands }
+        Self {
+            cluster,
+            options,
+            lanes: AtomicUsize::new(0),
+            events,
+            commands,
+        }
     }
 
     /// Whether somebody still reads the events.
@@ -68,29 +74,48 @@ impl Shared {
     /// Reports an event. `false` when nobody listens any more.
     pub(super) async fn emit(&self, cursor: &Cursor, kind: FetchEventKind) -> bool {
         let topic = Arc::clone(&cursor.topic);
-        self.events.send(FetchEvent { topic, partition: cursor.partition, kind }).await.is_ok()
+        self.events
+            .send(FetchEvent {
+                topic,
+                partition: cursor.partition,
+                kind,
+            })
+            .await
+            .is_ok()
     }
 
     /// Reports that a partition cannot be read on.
     pub(super) async fn failed(&self, cursor: &Cursor, problem: PartitionProblem) {
-        self.emit(cursor, FetchEventKind::Failed(cursor.error(problem))).await;
+        self.emit(cursor, FetchEventKind::Failed(cursor.error(problem)))
+            .await;
     }
 
     /// Gives a partition to the router, to be tried again after a pause that grows with every failure in a row.
     pub(super) fn retry_later(&self, mut cursor: Cursor, error: Error) {
         let config = self.cluster.config();
         let factor = 1u32.checked_shl(cursor.failures).unwrap_or(u32::MAX);
-        let pause = config.retry_backoff.saturating_mul(factor).min(config.retry_backoff_max);
+        let pause = config
+            .retry_backoff
+            .saturating_mul(factor)
+            .min(config.retry_backoff_max);
         let pause = pause.mul_f64(rand::random_range(0.5..=1.0));
         cursor.failures = cursor.failures.saturating_add(1);
         cursor.failing_since.get_or_insert_with(Instant::now);
         tracing::debug!(topic = %cursor.topic, partition = cursor.partition, %error, ?pause, "fetch failed");
-        self.command(Command { cursor, due: Instant::now() + pause, error: Some(error) });
+        self.command(Command {
+            cursor,
+            due: Instant::now() + pause,
+            error: Some(error),
+        });
     }
 
     /// Gives a partition to the router because another broker is to be asked.
     pub(super) fn reassign(&self, cursor: Cursor) {
-        self.command(Command { cursor, due: Instant::now(), error: None });
+        self.command(Command {
+            cursor,
+            due: Instant::now(),
+            error: None,
+        });
     }
 
     fn command(&self, command: Command) {
@@ -109,14 +134,24 @@ impl Shared {
             return self.retry_later(cursor, error);
         }
         let requested = cursor.offset;
-        let kind = FetchEventKind::OutOfRange { requested, log_start_offset, log_end_offset };
+        let kind = FetchEventKind::OutOfRange {
+            requested,
+            log_start_offset,
+            log_end_offset,
+        };
         self.emit(&cursor, kind).await;
     }
 
     async fn log_edge(&self, cursor: &Cursor, spec: OffsetSpec) -> Option<i64> {
         let partition = cursor.name();
-        let listed = self.cluster.list_offsets(spec, Isolation::ReadUncommitted, &[partition]).await;
-        listed.into_iter().find_map(|(_, listed)| listed.ok()).map(|listed| listed.offset)
+        let listed = self
+            .cluster
+            .list_offsets(&[partition], spec, IsolationLevel::ReadUncommitted)
+            .await;
+        listed
+            .into_iter()
+            .find_map(|(_, listed)| listed.ok())
+            .map(|listed| listed.offset)
     }
 
     /// Whether a partition that failed has used up its time.
@@ -130,7 +165,10 @@ impl Shared {
         } else if unknown {
             Some(error.clone())
         } else {
-            Some(Error::Deadline { after, last: Box::new(error.clone()) })
+            Some(Error::Deadline {
+                after,
+                last: Box::new(error.clone()),
+            })
         }
     }
 }
@@ -146,7 +184,13 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn new(shared: Arc<Shared>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
-        Self { shared, commands, waiting: Vec::new(), pools: BTreeMap::new(), lanes: JoinSet::new() }
+        Self {
+            shared,
+            commands,
+            waiting: Vec::new(),
+            pools: BTreeMap::new(),
+            lanes: JoinSet::new(),
+        }
     }
 
     /// Runs until it is aborted; the lanes end with it.
@@ -164,7 +208,10 @@ impl Router {
                 self.waiting.push(command);
             }
             let now = Instant::now();
-            let due: Vec<Command> = self.waiting.extract_if(.., |waiting| waiting.due <= now).collect();
+            let due: Vec<Command> = self
+                .waiting
+                .extract_if(.., |waiting| waiting.due <= now)
+                .collect();
             if !due.is_empty() {
                 self.route(due).await;
             }
@@ -183,8 +230,11 @@ impl Router {
         let is_stale = |cursor: &&Cursor| {
             cursor.failures > 0 || self.shared.cluster.cached_leader(&cursor.name()).is_none()
         };
-        let topics: BTreeSet<Arc<str>> =
-            open.iter().filter(is_stale).map(|cursor| Arc::clone(&cursor.topic)).collect();
+        let topics: BTreeSet<Arc<str>> = open
+            .iter()
+            .filter(is_stale)
+            .map(|cursor| Arc::clone(&cursor.topic))
+            .collect();
         let refreshed = match topics.is_empty() {
             true => Ok(()),
             false => self.shared.cluster.refresh_leaders(&topics).await,
@@ -199,7 +249,9 @@ impl Router {
 
     async fn assign(&mut self, mut cursor: Cursor) {
         if cursor.is_finished() {
-            let finished = FetchEventKind::Finished { next_offset: cursor.offset };
+            let finished = FetchEventKind::Finished {
+                next_offset: cursor.offset,
+            };
             self.shared.emit(&cursor, finished).await;
             return;
         }
@@ -211,7 +263,10 @@ impl Router {
         if cursor.topic_id == [0; 16] {
             cursor.topic_id = found;
         } else if found != [0; 16] && found != cursor.topic_id {
-            let problem = PartitionProblem::TopicReplaced { asked: cursor.topic_id, found };
+            let problem = PartitionProblem::TopicReplaced {
+                asked: cursor.topic_id,
+                found,
+            };
             return self.shared.failed(&cursor, problem).await;
         }
         cursor.leader_epoch = leader.epoch.unwrap_or(-1);
@@ -233,7 +288,15 @@ impl Router {
             for shard in 0..options.connections_per_broker.max(1) {
                 self.shared.lanes.fetch_add(1, Ordering::Relaxed);
                 let (pool, shared) = (Arc::clone(&pool), Arc::clone(&self.shared));
-                self.lanes.spawn(Lane { node, shard, pool, shared }.run());
+                self.lanes.spawn(
+                    Lane {
+                        node,
+                        shard,
+                        pool,
+                        shared,
+                    }
+                    .run(),
+                );
             }
         }
         pool
@@ -255,7 +318,10 @@ impl Cursor {
 
     /// Puts a problem of this partition into the error of the crate.
     pub(super) fn error(&self, problem: PartitionProblem) -> Error {
-        Error::Partition { partition: self.name(), problem: Box::new(problem) }
+        Error::Partition {
+            partition: self.name(),
+            problem: Box::new(problem),
+        }
     }
 
     /// Notes a good answer.

@@ -58,7 +58,13 @@ impl FetchStream {
         let partition_max_bytes = options.partition_max_bytes;
         let shared = Arc::new(Shared::new(cluster.clone(), options, events, commands.clone()));
         let router = tokio::spawn(Router::new(shared, commanded).run());
-        let mut stream = Self { events: received, commands, router, partition_max_bytes, open: 0 };
+        let mut stream = Self {
+            events: received,
+            commands,
+            router,
+            partition_max_bytes,
+            open: 0,
+        };
         for partition in partitions {
             stream.add(partition);
         }
@@ -70,7 +76,11 @@ impl FetchStream {
         self.open += 1;
         let cursor = Cursor::new(partition, self.partition_max_bytes);
         // The router runs for as long as this handle exists.
-        let _ = self.commands.send(Command { cursor, due: Instant::now(), error: None });
+        let _ = self.commands.send(Command {
+            cursor,
+            due: Instant::now(),
+            error: None,
+        });
     }
 
     /// The number of partitions whose reading has not ended.

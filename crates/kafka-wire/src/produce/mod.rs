@@ -1,4 +1,59 @@
 //! Writing many partitions in bulk, each record exactly once.
+//!
+//! ```text
+//! PartitionWriter -> ledger -> lane (a connection; requests combine partitions) -> broker
+//!                      ^                                                             |
+//!                      +--- acknowledged: the offset must be the expected one -------+
+//!                      +--- anything else: settle (read the end of the log), send the rest again
+//! ```
+//!
+//! The broker's idempotence is used but not relied on (see `settle.rs`). What is relied on: nobody else writes to the
+//! partition, so every batch has one offset that it can get, and the log can be compared with what was sent.
 
+mod lane;
+mod ledger;
+mod partition;
+mod queue;
 pub(crate) mod request;
 pub(crate) mod response;
+mod settle;
+mod shared;
+mod writer;
+
+use std::time::Duration;
+
+pub use writer::{PartitionWriter, Producer};
+
+/// How to write.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProducerOptions {
+    /// Connections per broker. A broker serves one request per connection at a time, so this is what gives speed; each
+    /// partition stays on one of them.
+    pub connections_per_broker: usize,
+    /// Requests in flight on each connection.
+    pub requests_per_connection: usize,
+    /// Bytes of one request, unless its only batch is larger. Brokers refuse more than `socket.request.max.bytes`
+    /// (100 MiB by default).
+    pub max_request_bytes: usize,
+    /// Bytes appended to a partition and not acknowledged, before [`PartitionWriter::append`] waits. A single batch may
+    /// be larger.
+    pub partition_queue_bytes: usize,
+    /// How long the broker may wait for its replicas before it answers that it timed out.
+    pub request_timeout: Duration,
+    /// How long a partition may fail without an acknowledgement in between before it is given up. `None`: for ever.
+    pub give_up_after: Option<Duration>,
+}
+
+impl Default for ProducerOptions {
+    fn default() -> Self {
+        Self {
+            connections_per_broker: 4,
+            requests_per_connection: 4,
+            max_request_bytes: 8 << 20,
+            partition_queue_bytes: 8 << 20,
+            request_timeout: Duration::from_secs(30),
+            give_up_after: None,
+        }
+    }
+}

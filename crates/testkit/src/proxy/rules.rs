@@ -55,6 +55,7 @@ impl Default for Rules {
             state: Mutex::default(),
             changes: watch::channel(0).0,
             cuts: watch::channel(0).0,
+            listening: AtomicBool::new(true),
         }
     }
 }

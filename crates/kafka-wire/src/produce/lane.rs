@@ -1,0 +1,210 @@
+//! One produce connection: fills requests, keeps some in flight, hands out the answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::partition::Next;
+use super::queue::{LaneQueue, Load, Sent};
+use super::request::{self, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
+use super::response::{PartitionAnswer, ProduceResponse};
+use super::shared::Shared;
+use crate::connection::{Link, Pending, RawRequest, Role};
+use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
+
+const API: &str = "Produce";
+const KEY: i16 = 0;
+/// How much longer than the broker may take the answer may take: the broker's own timeout comes first, and says more.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// The task behind a [`LaneQueue`].
+pub(super) struct Lane {
+    pub(super) queue: Arc<LaneQueue>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// A request whose answer is due.
+struct Flight {
+    pending: Pending,
+    link: Link,
+    version: i16,
+    sent: Vec<Sent>,
+    names: Vec<(Arc<str>, [u8; 16], i32)>,
+}
+
+impl Lane {
+    /// Runs until the producer is dropped.
+    pub(super) async fn run(self) {
+        let mut flights: VecDeque<Flight> = VecDeque::new();
+        let most = self.shared.options.requests_per_connection.max(1);
+        loop {
+            while flights.len() < most {
+                let load = self.queue.gather(self.shared.options.max_request_bytes);
+                if load.entries.is_empty() {
+                    break;
+                }
+                flights.extend(self.send(load).await);
+            }
+            let may_send = flights.len() < most;
+            tokio::select! {
+                biased;
+                answer = first(&mut flights) => {
+                    if let Some(flight) = flights.pop_front() {
+                        self.landed(flight, answer);
+                    }
+                }
+                () = self.queue.woken(), if may_send => {}
+                () = self.shared.closed() => return,
+            }
+        }
+    }
+
+    async fn send(&self, load: Load) -> Option<Flight> {
+        let link = self
+            .shared
+            .cluster
+            .link(self.queue.node, Role::Produce, self.queue.shard)
+            .await;
+        let prepared = link.and_then(|link| {
+            let version = link.version(KEY, VERSIONS)?;
+            Ok((link, version))
+        });
+        let (link, negotiated) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return self.all_failed(load.sent, &error),
+        };
+        let Load { entries, sent } = self.without_zstd(load, negotiated);
+        if entries.is_empty() {
+            return None;
+        }
+        let version = usable_version(negotiated, &entries);
+        let timeout = self.shared.options.request_timeout;
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let body = request::encode(&entries, timeout_ms, version);
+        let raw = RawRequest {
+            api_key: KEY,
+            version,
+            body,
+            timeout: timeout + MARGIN,
+            guard: None,
+        };
+        match link.start_raw(raw) {
+            Ok(pending) => {
+                let names = entries
+                    .into_iter()
+                    .map(|entry| (entry.topic, entry.topic_id, entry.partition));
+                Some(Flight {
+                    pending,
+                    link,
+                    version,
+                    sent,
+                    names: names.collect(),
+                })
+            }
+            Err(error) => self.all_failed(sent, &error),
+        }
+    }
+
+    /// Takes out what an old broker would refuse together with the rest of the request.
+    fn without_zstd(&self, load: Load, version: i16) -> Load {
+        if version >= FIRST_WITH_ZSTD || !load.sent.iter().any(|sent| sent.zstd) {
+            return load;
+        }
+        let mut kept = Load::default();
+        for (entry, sent) in load.entries.into_iter().zip(load.sent) {
+            if sent.zstd {
+                sent.partition
+                    .fail(sent.partition.error(PartitionProblem::ZstdUnsupported));
+            } else {
+                kept.entries.push(entry);
+                kept.sent.push(sent);
+            }
+        }
+        kept
+    }
+
+    fn all_failed(&self, sent: Vec<Sent>, error: &Error) -> Option<Flight> {
+        for Sent { partition, .. } in sent {
+            let next = partition.answered(Err(error.clone()));
+            self.follow_up(partition, next);
+        }
+        None
+    }
+
+    fn landed(&self, flight: Flight, answer: Result<Bytes, Error>) {
+        let Flight {
+            link,
+            version,
+            sent,
+            names,
+            ..
+        } = flight;
+        let response = answer.and_then(|body| {
+            ProduceResponse::decode(body, version)
+                .map_err(|malformed| link.malformed(API, version, malformed.to_string()))
+        });
+        let mut response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                self.all_failed(sent, &error);
+                return;
+            }
+        };
+        link.throttle(response.throttle_time_ms);
+        for (index, (sent, (topic, topic_id, partition))) in sent.into_iter().zip(names).enumerate() {
+            let is_mine =
+                |answer: &PartitionAnswer| answer.partition == partition && answer.topic.is(&topic, topic_id);
+            // Brokers need not answer in the order of the request.
+            let position = match response.partitions.get(index).is_some_and(is_mine) {
+                true => Some(index),
+                false => response.partitions.iter().position(is_mine),
+            };
+            let outcome = match position.and_then(|position| response.partitions.get_mut(position)) {
+                Some(answer) => outcome(answer, &sent, &link, version),
+                None => Err(link.malformed(API, version, format!("no answer for {}", sent.partition.name))),
+            };
+            let next = sent.partition.answered(outcome);
+            self.follow_up(sent.partition, next);
+        }
+    }
+
+    fn follow_up(&self, partition: Arc<super::partition::Partition>, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::List => self.queue.push(partition),
+            Next::Settle => self.shared.settle_later(partition),
+        }
+    }
+}
+
+/// The offset that a batch got.
+fn outcome(answer: &mut PartitionAnswer, sent: &Sent, link: &Link, version: i16) -> Result<i64, Error> {
+    match (ErrorCode::new(answer.error_code), answer.base_offset) {
+        (None, Some(offset)) => Ok(offset),
+        (None, None) => Err(link.malformed(API, version, format!("no offset for {}", sent.partition.name))),
+        (Some(code), _) => Err(
+            Error::kafka(code, API, link.broker(), sent.partition.name.to_string())
+                .with_message(answer.error_text.take()),
+        ),
+    }
+}
+
+fn usable_version(negotiated: i16, entries: &[ProduceEntry]) -> i16 {
+    let unknown = entries.iter().any(|entry| entry.topic_id == [0; 16]);
+    if unknown {
+        negotiated.min(FIRST_WITH_TOPIC_IDS - 1)
+    } else {
+        negotiated
+    }
+}
+
+/// The answer to the oldest request. Answers come in the order of the requests.
+async fn first(flights: &mut VecDeque<Flight>) -> Result<Bytes, Error> {
+    match flights.front_mut() {
+        Some(flight) => (&mut flight.pending).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,380 @@
+//! One partition that is written: its ledger, and where it stands.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use super::ledger::{Answered, Ledger};
+use super::queue::LaneQueue;
+use super::request::ProduceEntry;
+use crate::batch::{BatchHeader, RawBatch};
+use crate::cluster::TopicPartition;
+use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
+
+/// How far a partition has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) acknowledged: i64,
+    pub(super) failed: bool,
+}
+
+/// A partition, shared by its writer, the lane that it is on, and the task that settles it.
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) name: TopicPartition,
+    pub(super) topic_id: [u8; 16],
+    state: Mutex<State>,
+    /// Bytes that may still be appended before the writer has to wait.
+    room: Semaphore,
+    capacity: usize,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug)]
+struct State {
+    ledger: Ledger,
+    phase: Phase,
+    /// Bytes taken from `room`.
+    taken: usize,
+    /// Whether the lane has it in its list.
+    listed: bool,
+    /// The last request that a batch was taken for.
+    request: u64,
+    /// Failures since the last acknowledgement, and since when.
+    failures: u32,
+    failing_since: Option<Instant>,
+    /// New producer epochs since the last acknowledgement.
+    renewals: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Batches are sent by this lane.
+    Active(Arc<LaneQueue>),
+    /// Nothing is sent: answers are due, or the log is being looked at.
+    Halted,
+    /// Nothing will be sent any more.
+    Failed(Error),
+}
+
+/// What the lane has to do after an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Nothing,
+    /// It has more to send.
+    List,
+    /// The log has to be looked at.
+    Settle,
+}
+
+/// New epochs in a row before a broker that refuses sequence numbers is taken at its word.
+const MOST_RENEWALS: u32 = 3;
+
+impl Partition {
+    pub(super) fn new(name: TopicPartition, topic_id: [u8; 16], ledger: Ledger, capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, u32::MAX as usize);
+        let (progress, _) = watch::channel(Progress {
+            acknowledged: ledger.acknowledged(),
+            failed: false,
+        });
+        let state = State {
+            ledger,
+            phase: Phase::Halted,
+            taken: 0,
+            listed: false,
+            request: 0,
+            failures: 0,
+            failing_since: None,
+            renewals: 0,
+        };
+        Self {
+            name,
+            topic_id,
+            state: Mutex::new(state),
+            room: Semaphore::new(capacity),
+            capacity,
+            progress,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; were it otherwise, the offsets would still be checked by every answer.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is room, and takes a batch.
+    pub(super) async fn append(self: &Arc<Self>, batch: RawBatch) -> Result<i64, Error> {
+        let size = batch.bytes.len().min(self.capacity);
+        match self.room.acquire_many(size as u32).await {
+            Ok(permit) => permit.forget(),
+            Err(_closed) => return Err(self.failure()),
+        }
+        let mut state = self.lock();
+        if let Phase::Failed(error) = &state.phase {
+            return Err(error.clone());
+        }
+        let appended = state.ledger.append(batch);
+        match appended {
+            Ok(_) => state.taken += size,
+            Err(_) => self.room.add_permits(size),
+        }
+        let lane = state.list();
+        drop(state);
+        if let Some(lane) = lane {
+            lane.push(Arc::clone(self));
+        }
+        appended.map_err(|problem| self.error(problem))
+    }
+
+    /// The next batch to be sent, if it is not larger than `room` and this lane is still the partition's. One request
+    /// gets one batch: a partition that came back to a lane may be in its list twice.
+    pub(super) fn take(&self, lane: &Arc<LaneQueue>, room: usize, request: u64) -> Taken {
+        let mut state = self.lock();
+        if state.request == request {
+            return Taken::Nothing;
+        }
+        let here = matches!(&state.phase, Phase::Active(active) if Arc::ptr_eq(active, lane));
+        match state.ledger.sendable() {
+            Some(parcel) if here && parcel.len() > room => return Taken::TooLarge,
+            Some(_) if here => {}
+            _ => {
+                state.listed &= !here;
+                return Taken::Nothing;
+            }
+        }
+        let Some(parcel) = state.ledger.send() else {
+            return Taken::Nothing;
+        };
+        let zstd = parcel.header().compression() == Ok(crate::batch::Codec::Zstd);
+        let entry = ProduceEntry {
+            topic: Arc::clone(&self.name.topic),
+            topic_id: self.topic_id,
+            partition: self.name.partition,
+            header: parcel.header,
+            records: parcel.body(),
+        };
+        state.request = request;
+        let more = state.ledger.sendable().is_some();
+        state.listed = more;
+        Taken::Entry { entry, zstd, more }
+    }
+
+    /// Takes the answer to the oldest unanswered batch.
+    pub(super) fn answered(&self, answer: Result<i64, Error>) -> Next {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Failed(_)) {
+            return Next::Nothing;
+        }
+        let permanent = answer.as_ref().err().filter(|error| is_permanent(error)).cloned();
+        let answered = state.ledger.answered(answer);
+        if let Some(error) = permanent {
+            self.fail_locked(&mut state, error);
+            return Next::Nothing;
+        }
+        match answered {
+            Answered::Acknowledged => {
+                state.failures = 0;
+                state.failing_since = None;
+                state.renewals = 0;
+                self.acknowledged(&mut state);
+                if state.list().is_some() {
+                    Next::List
+                } else {
+                    Next::Nothing
+                }
+            }
+            Answered::Draining => {
+                state.halt();
+                Next::Nothing
+            }
+            Answered::Drained => {
+                state.halt();
+                state.failures += 1;
+                state.failing_since.get_or_insert_with(Instant::now);
+                Next::Settle
+            }
+            Answered::Broken(problem) => {
+                let error = self.error(problem);
+                self.fail_locked(&mut state, error);
+                Next::Nothing
+            }
+        }
+    }
+
+    /// Gives room for what is no longer kept, and tells who waits.
+    fn acknowledged(&self, state: &mut State) {
+        let kept = state.ledger.bytes().min(state.taken);
+        self.room.add_permits(state.taken - kept);
+        state.taken = kept;
+        let acknowledged = state.ledger.acknowledged();
+        self.progress
+            .send_modify(|progress| progress.acknowledged = acknowledged);
+    }
+
+    /// The first offset that is not known to be in the log.
+    pub(super) fn acknowledged_offset(&self) -> i64 {
+        self.lock().ledger.acknowledged()
+    }
+
+    /// The offset that the next appended batch has to get.
+    pub(super) fn next_offset(&self) -> i64 {
+        self.lock().ledger.next_offset()
+    }
+
+    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Takes note of a batch that the log holds at the first unacknowledged offset.
+    pub(super) fn found(&self, stored: &BatchHeader) -> Result<(), PartitionProblem> {
+        let mut state = self.lock();
+        state.ledger.found(stored)?;
+        self.acknowledged(&mut state);
+        Ok(())
+    }
+
+    /// The log ends at what is acknowledged: sends the rest by this lane.
+    pub(super) fn resume(self: &Arc<Self>, lane: &Arc<LaneQueue>) -> Result<(), PartitionProblem> {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Failed(_)) {
+            return Ok(());
+        }
+        let failure = state.ledger.settled();
+        if failure.as_ref().is_some_and(refuses_sequence) {
+            state.renewals += 1;
+            let offset = state.ledger.acknowledged();
+            if state.renewals > MOST_RENEWALS || state.ledger.renew_epoch().is_none() {
+                return Err(PartitionProblem::SequenceRefused { offset });
+            }
+        }
+        state.phase = Phase::Active(Arc::clone(lane));
+        lane.joined();
+        state.listed = false;
+        let list = state.list();
+        drop(state);
+        if let Some(lane) = list {
+            lane.push(Arc::clone(self));
+        }
+        Ok(())
+    }
+
+    /// Notes that looking at the log failed; returns the failures in a row and since when.
+    pub(super) fn failed_to_settle(&self) -> (u32, Instant) {
+        let mut state = self.lock();
+        state.failures += 1;
+        let since = *state.failing_since.get_or_insert_with(Instant::now);
+        (state.failures, since)
+    }
+
+    /// Failures since the last acknowledgement.
+    pub(super) fn failures(&self) -> u32 {
+        self.lock().failures
+    }
+
+    /// Ends the writing with this error; the first one stays.
+    pub(super) fn fail(&self, error: Error) {
+        self.fail_locked(&mut self.lock(), error);
+    }
+
+    fn fail_locked(&self, state: &mut State, error: Error) {
+        if matches!(state.phase, Phase::Failed(_)) {
+            return;
+        }
+        state.halt();
+        state.phase = Phase::Failed(error);
+        state.ledger.clear();
+        self.room.close();
+        self.progress.send_modify(|progress| progress.failed = true);
+    }
+
+    /// Why it failed.
+    pub(super) fn failure(&self) -> Error {
+        match &self.lock().phase {
+            Phase::Failed(error) => error.clone(),
+            _ => self.error(PartitionProblem::ProducerClosed),
+        }
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self.lock().phase, Phase::Failed(_))
+    }
+
+    pub(super) fn error(&self, problem: PartitionProblem) -> Error {
+        Error::Partition {
+            partition: self.name.clone(),
+            problem: Box::new(problem),
+        }
+    }
+}
+
+/// What [`Partition::take`] found.
+#[derive(Debug)]
+pub(super) enum Taken {
+    Entry {
+        entry: ProduceEntry,
+        zstd: bool,
+        more: bool,
+    },
+    TooLarge,
+    Nothing,
+}
+
+impl State {
+    /// The lane to be told, when there is something to send and it does not know.
+    fn list(&mut self) -> Option<Arc<LaneQueue>> {
+        let Phase::Active(lane) = &self.phase else {
+            return None;
+        };
+        if self.listed || self.ledger.sendable().is_none() {
+            return None;
+        }
+        self.listed = true;
+        Some(Arc::clone(lane))
+    }
+
+    fn halt(&mut self) {
+        if let Phase::Active(lane) = &self.phase {
+            lane.left();
+            self.phase = Phase::Halted;
+        }
+    }
+}
+
+/// Whether the broker does not accept the producer's sequence numbers or epoch.
+fn refuses_sequence(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        matches!(
+            code,
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+                | ErrorCode::INVALID_PRODUCER_EPOCH
+                | ErrorCode::UNKNOWN_PRODUCER_ID
+        )
+    })
+}
+
+/// Whether an error stays the same however often the batch is sent.
+pub(super) fn is_permanent(error: &Error) -> bool {
+    match error {
+        Error::Kafka(kafka) => {
+            let code = kafka.code;
+            let curable = refuses_sequence(error)
+                || code.is_in_doubt()
+                || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
+                || is_odd(error);
+            !(code.is_retriable() || curable)
+        }
+        Error::Malformed { .. } => false,
+        _ => !error.is_retriable(),
+    }
+}
+
+/// Whether an error should not happen at all, so that a few attempts are enough.
+pub(super) fn is_odd(error: &Error) -> bool {
+    matches!(error, Error::Malformed { .. }) || error.code().is_some_and(|code| matches!(code.code(), -1 | 2))
+}
+
+#[cfg(test)]
+#[path = "partition_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! The partitions that one produce connection writes.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::partition::{Partition, Taken};
+use super::request::ProduceEntry;
+
+/// Numbers the requests of all producers.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// What a lane is asked to do. The lane itself is a task; see `lane.rs`.
+#[derive(Debug)]
+pub(super) struct LaneQueue {
+    pub(super) node: i32,
+    pub(super) shard: usize,
+    /// Partitions with something to send, each at most once, in the order of their turns.
+    ready: Mutex<VecDeque<Arc<Partition>>>,
+    wake: Notify,
+    /// Partitions that are pinned here.
+    load: AtomicUsize,
+}
+
+/// One batch of a request, and whose it is.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) partition: Arc<Partition>,
+    pub(super) zstd: bool,
+}
+
+/// The content of one request; both lists have the same order.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) entries: Vec<ProduceEntry>,
+    pub(super) sent: Vec<Sent>,
+}
+
+impl LaneQueue {
+    pub(super) fn new(node: i32, shard: usize) -> Self {
+        Self {
+            node,
+            shard,
+            ready: Mutex::default(),
+            wake: Notify::new(),
+            load: AtomicUsize::new(0),
+        }
+    }
+
+    /// Notes a partition that has something to send.
+    pub(super) fn push(&self, partition: Arc<Partition>) {
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(partition);
+        self.wake.notify_one();
+    }
+
+    fn pop(&self) -> Option<Arc<Partition>> {
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+
+    /// Waits until something was pushed.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// A partition is pinned here.
+    pub(super) fn joined(&self) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A partition is no longer pinned here.
+    pub(super) fn left(&self) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Takes one batch of each partition whose turn it is, up to `most_bytes`, but at least one batch.
+    pub(super) fn gather(self: &Arc<Self>, most_bytes: usize) -> Load {
+        // 0 is what a partition has that was in no request.
+        let request = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut taken: Vec<(ProduceEntry, Sent)> = Vec::new();
+        let mut again = Vec::new();
+        let mut bytes = 0usize;
+        while let Some(partition) = self.pop() {
+            let room = if taken.is_empty() {
+                usize::MAX
+            } else {
+                most_bytes.saturating_sub(bytes)
+            };
+            match partition.take(self, room, request) {
+                Taken::Entry { entry, zstd, more } => {
+                    bytes += entry.header.len() + entry.records.len();
+                    if more {
+                        again.push(Arc::clone(&partition));
+                    }
+                    taken.push((entry, Sent { partition, zstd }));
+                }
+                Taken::Nothing => {}
+                Taken::TooLarge => {
+                    // It is the first of the next request.
+                    self.ready
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push_front(partition);
+                    break;
+                }
+            }
+        }
+        if !again.is_empty() {
+            self.ready
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(again);
+        }
+        // A request names every topic once.
+        taken.sort_by(|(a, _), (b, _)| a.topic.cmp(&b.topic));
+        let (entries, sent) = taken.into_iter().unzip();
+        Load { entries, sent }
+    }
+}

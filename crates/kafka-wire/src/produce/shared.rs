@@ -1,0 +1,152 @@
+//! What the parts of a producer have in common: options, lanes, and what to do after a failure.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::ProducerOptions;
+use super::lane::Lane;
+use super::partition::{Partition, is_odd, is_permanent};
+use super::queue::LaneQueue;
+use super::settle::settle;
+use crate::cluster::Cluster;
+use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
+
+/// Partitions whose log is looked at at the same time.
+const SETTLING: usize = 16;
+/// Failures in a row with an error that should not happen at all.
+const MOST_ODD_FAILURES: u32 = 8;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) cluster: Cluster,
+    pub(super) options: ProducerOptions,
+    lanes: Mutex<BTreeMap<i32, Vec<Arc<LaneQueue>>>>,
+    settling: Semaphore,
+    closed: CancellationToken,
+}
+
+impl Shared {
+    pub(super) fn new(cluster: Cluster, options: ProducerOptions, closed: CancellationToken) -> Self {
+        let settling = Semaphore::new(SETTLING);
+        Self {
+            cluster,
+            options,
+            lanes: Mutex::default(),
+            settling,
+            closed,
+        }
+    }
+
+    /// Resolves when the producer is dropped.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// The connection for one more partition that `node` leads: the one with the fewest. A partition stays on it for as
+    /// long as nothing fails, as only one connection keeps its requests in order.
+    fn lane(self: &Arc<Self>, node: i32) -> Option<Arc<LaneQueue>> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let queues = lanes.entry(node).or_insert_with(|| {
+            let shards = 0..self.options.connections_per_broker.max(1);
+            let queues: Vec<_> = shards
+                .map(|shard| Arc::new(LaneQueue::new(node, shard)))
+                .collect();
+            for queue in &queues {
+                tokio::spawn(
+                    Lane {
+                        queue: Arc::clone(queue),
+                        shared: Arc::clone(self),
+                    }
+                    .run(),
+                );
+            }
+            queues
+        });
+        queues.iter().min_by_key(|queue| queue.load()).cloned()
+    }
+
+    /// Settles a partition in the background.
+    pub(super) fn settle_later(self: &Arc<Self>, partition: Arc<Partition>) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::select! {
+                settled = shared.settle(&partition) => {
+                    if let Err(error) = settled {
+                        partition.fail(error);
+                    }
+                }
+                () = shared.closed() => {}
+            }
+        });
+    }
+
+    /// Looks at the log until it is known what it holds, then lets the partition go on.
+    ///
+    /// # Errors
+    /// What does not pass, or has not passed in the time that is allowed.
+    pub(super) async fn settle(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
+        loop {
+            self.pause(partition.failures()).await;
+            if partition.is_failed() {
+                return Ok(());
+            }
+            let outcome = {
+                let _turn = self.settling.acquire().await;
+                settle(&self.cluster, partition).await
+            };
+            let error = match outcome {
+                Ok(node) => {
+                    let Some(lane) = self.lane(node) else {
+                        return Err(Error::Closed);
+                    };
+                    return partition
+                        .resume(&lane)
+                        .map_err(|problem| partition.error(problem));
+                }
+                Err(error) => error,
+            };
+            tracing::debug!(partition = %partition.name, %error, "the end of the log is not known yet");
+            let (failures, since) = partition.failed_to_settle();
+            self.may_go_on(error, failures, since.elapsed())?;
+        }
+    }
+
+    async fn pause(&self, failures: u32) {
+        let Some(doublings) = failures.checked_sub(1) else {
+            return;
+        };
+        let config = self.cluster.config();
+        let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        let pause = config
+            .retry_backoff
+            .saturating_mul(factor)
+            .min(config.retry_backoff_max);
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+    }
+
+    fn may_go_on(&self, error: Error, failures: u32, after: Duration) -> Result<(), Error> {
+        // A leader that was cut off from the others does not know yet that it is none: its log may be shorter.
+        let shrunk = matches!(&error, Error::Partition { problem, .. }
+            if matches!(**problem, PartitionProblem::LogShrunk { .. }));
+        let permanent = is_permanent(&error) && !shrunk;
+        if permanent || ((is_odd(&error) || shrunk) && failures >= MOST_ODD_FAILURES) {
+            return Err(error);
+        }
+        let unknown = error.code().is_some_and(ErrorCode::is_unknown_topic);
+        if unknown && after >= self.cluster.config().unknown_topic_grace {
+            return Err(error);
+        }
+        match self.options.give_up_after {
+            Some(limit) if after >= limit => Err(Error::Deadline {
+                after,
+                last: Box::new(error),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The handles: a producer, and a writer for each partition.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::InitProducerIdRequest;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::ProducerOptions;
+use super::ledger::Ledger;
+use super::partition::{Partition, Progress};
+use super::shared::Shared;
+use crate::batch::RawBatch;
+use crate::cluster::{Cluster, TopicPartition};
+use crate::connection::Api;
+use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
+use crate::retry::Effect;
+
+/// An idempotent producer of whole batches. Clones share it; it ends when the last clone and the last writer are dropped.
+#[derive(Debug, Clone)]
+pub struct Producer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    producer_id: i64,
+    producer_epoch: i16,
+    /// Ends the tasks.
+    _close: DropGuard,
+}
+
+impl Producer {
+    /// Gets a producer id from the cluster.
+    ///
+    /// # Errors
+    /// When no broker gives one in the time allowed by `retry_timeout`.
+    pub async fn start(cluster: &Cluster, options: ProducerOptions) -> Result<Self, Error> {
+        let (producer_id, producer_epoch) = init_producer_id(cluster).await?;
+        let closed = CancellationToken::new();
+        let shared = Arc::new(Shared::new(cluster.clone(), options, closed.clone()));
+        let inner = Inner {
+            shared,
+            producer_id,
+            producer_epoch,
+            _close: closed.drop_guard(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The id that batches of this producer carry in the log. It is new for every producer.
+    pub fn producer_id(&self) -> i64 {
+        self.inner.producer_id
+    }
+
+    /// A writer for a partition whose log ends at `next_offset`. Nobody else may write to the partition meanwhile.
+    ///
+    /// The partition must not have another writer of this producer.
+    ///
+    /// # Errors
+    /// [`PartitionProblem::ForeignWrite`] or [`PartitionProblem::LogShrunk`] when the log ends elsewhere, everything
+    /// included that the leader holds and has not replicated yet; what keeps the leader from being asked.
+    pub async fn partition(
+        &self,
+        topic: impl Into<Arc<str>>,
+        partition: i32,
+        next_offset: i64,
+    ) -> Result<PartitionWriter, Error> {
+        let Inner {
+            shared,
+            producer_id,
+            producer_epoch,
+            ..
+        } = &*self.inner;
+        let name = TopicPartition::new(topic, partition);
+        let topic_id = topic_id(&shared.cluster, &name).await?;
+        let ledger = Ledger::new(*producer_id, *producer_epoch, next_offset);
+        let partition = Arc::new(Partition::new(
+            name,
+            topic_id,
+            ledger,
+            shared.options.partition_queue_bytes,
+        ));
+        shared.settle(&partition).await?;
+        let progress = partition.progress();
+        Ok(PartitionWriter {
+            partition,
+            progress,
+            _producer: self.clone(),
+        })
+    }
+}
+
+/// Writes one partition, in order. Dropping it without [`flush`](Self::flush) leaves open how much was written.
+#[derive(Debug)]
+pub struct PartitionWriter {
+    partition: Arc<Partition>,
+    progress: watch::Receiver<Progress>,
+    /// The tasks that do the work end with the producer.
+    _producer: Producer,
+}
+
+impl PartitionWriter {
+    /// Takes a batch to be written after all earlier ones; returns the offset that its first record gets. Waits while as
+    /// much is on its way as the queue may hold.
+    ///
+    /// The record bytes go out as they are; the header gets the producer's identity, and loses what belongs to the log
+    /// that the batch was read from. Nothing was taken when the future is dropped before it ends.
+    ///
+    /// # Errors
+    /// A batch that cannot be sent without changing its records (see [`Passthrough`](crate::batch::Passthrough)) is
+    /// refused, and the writer may go on with another one. Other errors are what ended the writing: every later call
+    /// returns the same.
+    pub async fn append(&mut self, batch: RawBatch) -> Result<i64, Error> {
+        self.partition.append(batch).await
+    }
+
+    /// Waits until everything appended is in the log, on all in-sync replicas; returns the offset after it.
+    ///
+    /// # Errors
+    /// What ended the writing. Everything below [`acknowledged`](Self::acknowledged) is in the log, what follows may be.
+    pub async fn flush(&mut self) -> Result<i64, Error> {
+        let wanted = self.partition.next_offset();
+        let reached = self
+            .progress
+            .wait_for(|progress| progress.failed || progress.acknowledged >= wanted)
+            .await
+            .map(|progress| *progress);
+        match reached {
+            Ok(Progress {
+                failed: false,
+                acknowledged,
+            }) => Ok(acknowledged),
+            Ok(Progress { failed: true, .. }) | Err(_) => Err(self.partition.failure()),
+        }
+    }
+
+    /// The offset after everything that is known to be in the log, on all in-sync replicas.
+    pub fn acknowledged(&self) -> i64 {
+        self.progress.borrow().acknowledged
+    }
+
+    /// Waits until [`acknowledged`](Self::acknowledged) has passed `offset`; returns it.
+    ///
+    /// # Errors
+    /// What ended the writing.
+    pub async fn acknowledged_beyond(&mut self, offset: i64) -> Result<i64, Error> {
+        let reached = self
+            .progress
+            .wait_for(|progress| progress.failed || progress.acknowledged > offset)
+            .await
+            .map(|progress| *progress);
+        match reached {
+            Ok(Progress {
+                failed: false,
+                acknowledged,
+            }) => Ok(acknowledged),
+            Ok(Progress { failed: true, .. }) | Err(_) => Err(self.partition.failure()),
+        }
+    }
+
+    /// The offset that the next batch gets.
+    pub fn next_offset(&self) -> i64 {
+        self.partition.next_offset()
+    }
+
+    /// Which partition it writes.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition.name
+    }
+}
+
+impl Drop for PartitionWriter {
+    fn drop(&mut self) {
+        let closed = self.partition.error(PartitionProblem::ProducerClosed);
+        self.partition.fail(closed);
+    }
+}
+
+async fn topic_id(cluster: &Cluster, name: &TopicPartition) -> Result<[u8; 16], Error> {
+    let mut retry = cluster.retry(Effect::Repeatable);
+    loop {
+        match cluster.leader(name).await {
+            Ok(leader) => return Ok(leader.topic_id.unwrap_or_default()),
+            Err(error) => retry.pause(error).await?,
+        }
+    }
+}
+
+/// A fresh cluster answers with 14 until its coordinator is there.
+async fn init_producer_id(cluster: &Cluster) -> Result<(i64, i16), Error> {
+    let mut retry = cluster.retry(Effect::Repeatable);
+    // No transactional id: any broker hands out an id that nobody has had.
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
+        .with_transaction_timeout_ms(60_000);
+    loop {
+        let error = match ask_producer_id(cluster, &request).await {
+            Ok(identity) => return Ok(identity),
+            Err(error) => error,
+        };
+        retry.pause(error).await?;
+    }
+}
+
+async fn ask_producer_id(cluster: &Cluster, request: &InitProducerIdRequest) -> Result<(i64, i16), Error> {
+    let link = cluster.any_link().await?;
+    let response = link.call(request, cluster.config().request_timeout).await?;
+    match ErrorCode::new(response.error_code) {
+        None => Ok((response.producer_id.0, response.producer_epoch)),
+        Some(code) => Err(Error::kafka(code, InitProducerIdRequest::NAME, link.broker(), "")),
+    }
+}
