@@ -27,7 +27,6 @@ pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
 
 pub use budget::{ByteBudget, Permit};
 pub use fetch::{FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches};
-pub use offsets::{IsolationLevel, ListedOffset, OffsetSpec};
 pub use problem::PartitionProblem;
 pub use produce::{PartitionWriter, Producer, ProducerOptions};
 pub use transactions::{AbortedFilter, AbortedTransaction, BatchFacts, ControlMarker, Visibility};

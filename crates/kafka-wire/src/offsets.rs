@@ -110,7 +110,7 @@ impl Cluster {
         questions: impl Iterator<Item = (TopicPartition, i64)>,
         isolation: IsolationLevel,
     ) -> PartitionResults<Option<ListedOffset>> {
-        self.ask_leaders(questions, async |link, asked| {
+        self.ask_leaders(questions, |link, asked| async move {
             self.send_list_offsets(&link, asked, isolation).await
         })
         .await
@@ -170,7 +170,7 @@ impl Cluster {
         epochs: &[(TopicPartition, i32)],
     ) -> PartitionResults<Option<EpochEnd>> {
         let questions = epochs.iter().cloned();
-        self.ask_leaders(questions, async |link, asked| {
+        self.ask_leaders(questions, |link, asked| async move {
             self.send_leader_epochs(&link, asked).await
         })
         .await

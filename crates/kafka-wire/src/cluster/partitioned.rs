@@ -36,8 +36,9 @@ impl Cluster {
         Q: Clone,
         F: Future<Output = Result<PartitionResults<T>, Error>>,
     {
-        self.settle(Effect::Repeatable, questions, async |open| {
-            self.ask_round(open, &ask).await
+        let ask = &ask;
+        self.settle(Effect::Repeatable, questions, |open| async move {
+            self.ask_round(&open, ask).await
         })
         .await
     }
@@ -58,7 +59,7 @@ impl Cluster {
                 .chunks(PARTITIONS_PER_REQUEST)
                 .map(move |chunk| self.ask_leader(node, chunk, ask))
         });
-        let answered = join_all(requests).await.into_iter().flatten();
+        let answered = join_all(requests.collect()).await.into_iter().flatten();
         answered
             .chain(
                 leaderless

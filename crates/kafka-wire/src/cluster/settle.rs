@@ -13,21 +13,24 @@ impl Cluster {
     /// Calls `round` with what is open until nothing is. What a round leaves out stays open without being counted as a
     /// failure, so `round` has to give an outcome for everything.
     ///
-    /// The results are in the order of the keys.
-    pub(crate) async fn settle<K, Q, T>(
+    /// The results are in the order of the keys. `round` gets a copy of what is open: a future over a borrowed one could
+    /// not be proven to be `Send`.
+    pub(crate) async fn settle<K, Q, T, F>(
         &self,
         effect: Effect,
         questions: impl IntoIterator<Item = (K, Q)>,
-        mut round: impl AsyncFnMut(&Open<K, Q>) -> Vec<(K, Result<T, Error>)>,
+        mut round: impl FnMut(Open<K, Q>) -> F,
     ) -> Vec<(K, Result<T, Error>)>
     where
-        K: Ord,
+        K: Ord + Clone,
+        Q: Clone,
+        F: Future<Output = Vec<(K, Result<T, Error>)>>,
     {
         let mut open: Open<K, Q> = questions.into_iter().collect();
         let mut done = BTreeMap::new();
         let mut retry = self.retry(effect);
         while !open.is_empty() {
-            for (key, outcome) in round(&open).await {
+            for (key, outcome) in round(open.clone()).await {
                 let settled = match outcome {
                     Ok(answer) => Ok(answer),
                     Err(error) => match retry.verdict(error) {

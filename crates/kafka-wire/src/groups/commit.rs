@@ -71,7 +71,7 @@ impl Cluster {
         for chunk in in_chunks(group, &valid) {
             let questions = chunk.iter().map(|commit| (commit.partition.clone(), *commit));
             let settled = self
-                .settle(Effect::Repeatable, questions, async |open| {
+                .settle(Effect::Repeatable, questions, |open| async move {
                     let open: Vec<&OffsetCommit> = open.values().copied().collect();
                     self.commit_once(group, &open).await
                 })

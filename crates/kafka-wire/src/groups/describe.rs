@@ -75,7 +75,7 @@ impl Cluster {
                 let group = group.as_ref();
                 (group.to_owned(), self.describe_group(group).await)
             });
-            results.extend(join_all(descriptions).await);
+            results.extend(join_all(descriptions.collect()).await);
         }
         results
     }

@@ -145,7 +145,7 @@ impl Cluster {
             self.list_groups_of(&link).await
         });
         let mut groups = BTreeMap::new();
-        for list in join_all(lists).await {
+        for list in join_all(lists.collect()).await {
             for group in list? {
                 // A group that is moving may be listed by both coordinators; one of them has nothing left of it.
                 let id = group.group_id.clone();

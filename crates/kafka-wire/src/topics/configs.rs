@@ -139,7 +139,7 @@ impl Cluster {
     /// All configuration values in force for topics, defaults included, sorted by name.
     pub async fn describe_topic_configs(&self, topics: &[impl AsRef<str>]) -> TopicResults<Vec<ConfigEntry>> {
         let questions = topics.iter().map(|topic| (topic.as_ref().to_owned(), ()));
-        self.settle(Effect::Repeatable, questions, async |open| {
+        self.settle(Effect::Repeatable, questions, |open| async move {
             let names: Vec<&String> = open.keys().collect();
             let mut results = Vec::with_capacity(names.len());
             for names in names.chunks(TOPICS_PER_REQUEST) {
@@ -205,7 +205,7 @@ impl Cluster {
         &self,
         changes: impl IntoIterator<Item = (String, ConfigChange)>,
     ) -> TopicResults<()> {
-        self.settle(Effect::Repeatable, changes, async |open| {
+        self.settle(Effect::Repeatable, changes, |open| async move {
             let resources = open.iter().map(|(topic, change)| change.request(topic)).collect();
             let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
             self.topic_round(open.keys(), &request, |link, response| {

@@ -112,7 +112,7 @@ impl Cluster {
             Effect::Repeatable
         };
         let questions = topics.iter().map(|topic| (topic.name.clone(), topic));
-        self.settle(effect, questions, async |open| {
+        self.settle(effect, questions, |open| async move {
             let topics = open.values().map(|topic| topic.request()).collect();
             let request = CreateTopicsRequest::default()
                 .with_topics(topics)
@@ -136,7 +136,7 @@ impl Cluster {
     pub async fn delete_topics(&self, names: &[impl AsRef<str>]) -> TopicResults<()> {
         let questions = names.iter().map(|name| (name.as_ref().to_owned(), ()));
         let results = self
-            .settle(Effect::Once, questions, async |open| {
+            .settle(Effect::Once, questions, |open| async move {
                 match self.controller_link().await {
                     Ok(link) => self.delete_round(&link, open.keys()).await,
                     Err(error) => all_failed(open.keys(), &error),

@@ -16,7 +16,7 @@ impl Cluster {
         // -1 would mean "all"; whoever wants that says up to which offset.
         let (valid, invalid): (Vec<_>, Vec<_>) = before.iter().cloned().partition(|(_, offset)| *offset >= 0);
         let mut results = self
-            .ask_leaders(valid, async |link, asked| {
+            .ask_leaders(valid, |link, asked| async move {
                 self.send_delete_records(&link, asked).await
             })
             .await;
