@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use testkit::{
-    Cluster, ClusterOptions, Codec, ConfigChange, GroupProtocol, GroupRead, JavaClient, NextRecord, ProduceRecord,
+    Cluster, ClusterOptions, Codec, GroupProtocol, GroupRead, JavaClient, NextRecord, ProduceRecord,
     ProducerOptions, TransactionEnd,
 };
 
@@ -36,7 +36,11 @@ async fn main() -> Result<()> {
         Cluster::start(ClusterOptions::new().quick_retention())
     );
     let (source, target) = (source?, target?);
-    println!("source {}   target {}", source.bootstrap_servers().join(","), target.bootstrap_servers().join(","));
+    println!(
+        "source {}   target {}",
+        source.bootstrap_servers().join(","),
+        target.bootstrap_servers().join(",")
+    );
     let java = JavaClient::of(&source).await?;
 
     step("Orders, payments in transactions (some aborted), and a compacted topic of customers");
@@ -53,7 +57,10 @@ async fn main() -> Result<()> {
     println!("stopped.");
 
     step("Phases 2 and 3: restore into the target, and reset the groups");
-    run(folder.path(), &["three-phase-restore", "--config", "restore.yaml"])?;
+    run(
+        folder.path(),
+        &["three-phase-restore", "--config", "restore.yaml"],
+    )?;
 
     step("What each group reads next, as the Java consumer sees it");
     let java = JavaClient::of(&target).await?;
@@ -61,8 +68,15 @@ async fn main() -> Result<()> {
     let equal = compare(&before, &after);
     drop(java);
     drop(target);
-    println!("\nDone in {:.0} s; the clusters are stopped and their files removed.", began.elapsed().as_secs_f64());
-    if equal { Ok(()) } else { Err("a group reads another record than it would have".into()) }
+    println!(
+        "\nDone in {:.0} s; the clusters are stopped and their files removed.",
+        began.elapsed().as_secs_f64()
+    );
+    if equal {
+        Ok(())
+    } else {
+        Err("a group reads another record than it would have".into())
+    }
 }
 
 fn step(text: &str) {
@@ -70,31 +84,55 @@ fn step(text: &str) {
 }
 
 fn now_ms() -> Result<i64> {
-    Ok(i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?)
+    Ok(i64::try_from(
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)?
+            .as_millis(),
+    )?)
 }
 
 async fn fill(java: &JavaClient) -> Result<()> {
     let start = now_ms()? - AGE_MS;
     let time = |n: i64| start + n * 250;
-    java.create_topic("orders", 3, &[("retention.ms", "604800000")]).await?;
+    java.create_topic("orders", 3, &[("retention.ms", "604800000")])
+        .await?;
     let orders: Vec<Vec<ProduceRecord>> = (0..20)
-        .map(|batch| (0..15).map(|n| order(batch * 15 + n, time(batch * 15 + n))).collect())
+        .map(|batch| {
+            (0..15)
+                .map(|n| order(batch * 15 + n, time(batch * 15 + n)))
+                .collect()
+        })
         .collect();
-    java.produce_with(&ProducerOptions::new().codec(Codec::Zstd), &orders).await?;
+    java.produce_with(&ProducerOptions::new().codec(Codec::Zstd), &orders)
+        .await?;
     println!("orders:    300 records in 3 partitions, zstd");
 
     java.create_topic("payments", 2, &[]).await?;
     for n in 0..20 {
-        let end = if n % 4 == 3 { TransactionEnd::Abort } else { TransactionEnd::Commit };
+        let end = if n % 4 == 3 {
+            TransactionEnd::Abort
+        } else {
+            TransactionEnd::Commit
+        };
         let of = |k| payment(n * 4 + k, time(n * 4 + k));
-        java.transaction("payments", &[of(0), of(1), of(2), of(3)], end).await?;
+        java.transaction("payments", &[of(0), of(1), of(2), of(3)], end)
+            .await?;
     }
     println!("payments:  15 transactions committed, 5 aborted, 4 records each, 2 partitions");
 
-    let configs = [("cleanup.policy", "compact"), ("segment.ms", "10000"), ("min.cleanable.dirty.ratio", "0.0")];
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "10000"),
+        ("min.cleanable.dirty.ratio", "0.0"),
+    ];
     java.create_topic("customers", 1, &configs).await?;
-    let versions: Vec<Vec<ProduceRecord>> =
-        (0..12).map(|version| (0..6).map(|n| customer(n, version, time(version * 60 + n))).collect()).collect();
+    let versions: Vec<Vec<ProduceRecord>> = (0..12)
+        .map(|version| {
+            (0..6)
+                .map(|n| customer(n, version, time(version * 60 + n)))
+                .collect()
+        })
+        .collect();
     java.produce(&versions.concat()).await?;
     java.produce(&[customer(90, 0, time(90_000))]).await?;
     java.produce(&[customer(91, 0, time(190_000))]).await?;
@@ -105,7 +143,8 @@ async fn fill(java: &JavaClient) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // What is left stays: the comparison at the end is with what the groups see now.
-    java.alter_topic_configs("customers", &[ConfigChange::Set("min.compaction.lag.ms", "9000000000000")]).await?;
+    java.alter_topic_configs("customers", &[("min.compaction.lag.ms", Some("9000000000000"))])
+        .await?;
     let left = java.consume_all("customers", 0).await?.len();
     println!("customers: 74 records, {left} left after compaction");
     Ok(())
@@ -119,23 +158,42 @@ fn order(n: i64, timestamp: i64) -> ProduceRecord {
         10 + n * 7 % 90,
         n % 100
     );
-    ProduceRecord::new("orders", (n % 3) as i32).key(format!("o-{n}")).value(value).header("trace", format!("{n:08x}")).timestamp(timestamp)
+    ProduceRecord::new("orders", (n % 3) as i32)
+        .key(format!("o-{n}"))
+        .value(value)
+        .header("trace", format!("{n:08x}"))
+        .timestamp(timestamp)
 }
 
 fn payment(n: i64, timestamp: i64) -> ProduceRecord {
     let value = format!("{{\"payment\":{n},\"order\":{n},\"state\":\"captured\"}}");
-    ProduceRecord::new("payments", (n % 2) as i32).key(format!("p-{n}")).value(value).timestamp(timestamp)
+    ProduceRecord::new("payments", (n % 2) as i32)
+        .key(format!("p-{n}"))
+        .value(value)
+        .timestamp(timestamp)
 }
 
 fn customer(n: i64, version: i64, timestamp: i64) -> ProduceRecord {
-    let key = if n < 4 { format!("c-{n}") } else { format!("c-{n}-{version}") };
-    ProduceRecord::new("customers", 0).key(key).value(format!("{{\"tier\":{version}}}")).timestamp(timestamp)
+    let key = if n < 4 {
+        format!("c-{n}")
+    } else {
+        format!("c-{n}-{version}")
+    };
+    ProduceRecord::new("customers", 0)
+        .key(key)
+        .value(format!("{{\"tier\":{version}}}"))
+        .timestamp(timestamp)
 }
 
 async fn read_half_way(java: &JavaClient) -> Result<Vec<NextRecord>> {
     for (group, topic, protocol, count) in GROUPS {
-        let read = java.group_read(&GroupRead::new(group, protocol, topic, count)).await?;
-        println!("{group}: {} records of {topic} ({protocol:?} protocol)", read.len());
+        let read = java
+            .group_read(&GroupRead::new(group, protocol, topic, count))
+            .await?;
+        println!(
+            "{group}: {} records of {topic} ({protocol:?} protocol)",
+            read.len()
+        );
     }
     next_records(java).await
 }
@@ -170,21 +228,41 @@ fn write_configs(folder: &Path, source: &Cluster, target: &Cluster) -> Result<()
 /// Runs the program that was built beside this one.
 fn run(folder: &Path, args: &[&str]) -> Result<()> {
     let here = std::env::current_exe()?;
-    let program = here.parent().and_then(Path::parent).ok_or("no build folder")?.join("kafka-backup");
+    let program = here
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("no build folder")?
+        .join("kafka-backup");
     println!("$ kafka-backup {}", args.join(" "));
     let status = Command::new(program).args(args).current_dir(folder).status()?;
-    if status.success() { Ok(()) } else { Err(format!("kafka-backup {args:?}: {status}").into()) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("kafka-backup {args:?}: {status}").into())
+    }
 }
 
 /// Prints both sides; true when every group reads the same record on both.
 fn compare(before: &[NextRecord], after: &[NextRecord]) -> bool {
     let mut equal = true;
-    println!("{:<18} {:<12} {:>8} {:>8}  next record", "group", "partition", "source", "target");
+    println!(
+        "{:<18} {:<12} {:>8} {:>8}  next record",
+        "group", "partition", "source", "target"
+    );
     for (index, (old, new)) in before.iter().zip(after).enumerate() {
-        let group = GROUPS.iter().find(|(_, topic, _, _)| *topic == old.topic).map_or("", |(group, _, _, _)| group);
-        let key = |next: &NextRecord| next.record.as_ref().map(|r| String::from_utf8_lossy(r.key.as_deref().unwrap_or_default()).into_owned());
+        let group = GROUPS
+            .iter()
+            .find(|(_, topic, _, _)| *topic == old.topic)
+            .map_or("", |(group, _, _, _)| group);
+        let key = |next: &NextRecord| {
+            next.record
+                .as_ref()
+                .map(|r| String::from_utf8_lossy(r.key.as_deref().unwrap_or_default()).into_owned())
+        };
         let same = match (&old.record, &new.record) {
-            (Some(old), Some(new)) => old.key == new.key && old.value == new.value && old.timestamp == new.timestamp,
+            (Some(old), Some(new)) => {
+                old.key == new.key && old.value == new.value && old.timestamp == new.timestamp
+            }
             (None, None) => true,
             _ => false,
         };
@@ -197,7 +275,11 @@ fn compare(before: &[NextRecord], after: &[NextRecord]) -> bool {
             offset(old.committed),
             offset(new.committed),
             key(old).unwrap_or_else(|| "(end)".to_owned()),
-            if same { "= the same on both sides".to_owned() } else { format!("!= {:?} on the target (line {index})", key(new)) },
+            if same {
+                "= the same on both sides".to_owned()
+            } else {
+                format!("!= {:?} on the target (line {index})", key(new))
+            },
         );
     }
     equal

@@ -45,7 +45,12 @@ pub(crate) struct OffsetMappingArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) backup_id: String,
     /// Folder that holds the backups
-    #[arg(long, value_name = "DIR", env = "KAFKA_BACKUP_STORAGE_PATH", default_value = "/backups")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "KAFKA_BACKUP_STORAGE_PATH",
+        default_value = "/backups"
+    )]
     pub(crate) storage_path: PathBuf,
     /// Take the storage from this configuration instead
     #[arg(short, long, value_name = "FILE")]
@@ -53,6 +58,9 @@ pub(crate) struct OffsetMappingArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Write every pair of offsets, and not runs of them (json and csv)
+    #[arg(long)]
+    pub(crate) pairs: bool,
     /// Only these consumer groups; all when not given
     #[arg(long, value_delimiter = ',', value_name = "GROUP,...")]
     pub(crate) groups: Vec<String>,

@@ -25,9 +25,10 @@ impl Ended {
         let (code, said) = match &self {
             Self::Done => (0, Ok(())),
             Self::Incomplete(what) => (3, writeln!(stderr, "incomplete: {what}")),
-            Self::Cancelled(signal) => {
-                (signal.exit_code(), writeln!(stderr, "cancelled: what was begun does not count as done"))
-            }
+            Self::Cancelled(signal) => (
+                signal.exit_code(),
+                writeln!(stderr, "cancelled: what was begun does not count as done"),
+            ),
             Self::Failed(error) => (1, writeln!(stderr, "error: {error:#}")),
         };
         // Nobody reads stderr: the status still tells.

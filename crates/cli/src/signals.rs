@@ -34,8 +34,12 @@ pub(crate) struct Signals {
 
 impl Signals {
     pub(crate) fn listen() -> anyhow::Result<Self> {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let this = Self { cancel: CancellationToken::new(), received: Arc::default() };
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let this = Self {
+            cancel: CancellationToken::new(),
+            received: Arc::default(),
+        };
         let (cancel, received) = (this.cancel.clone(), Arc::clone(&this.received));
         tokio::spawn(async move {
             loop {

@@ -18,7 +18,10 @@ pub(crate) fn start_logging(verbose: u8) {
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// An observer for people.
@@ -30,7 +33,11 @@ pub(crate) struct Terminal {
 #[derive(Debug)]
 enum View {
     Bar(ProgressBar),
-    Lines { total: u64, last: Instant, began: Instant },
+    Lines {
+        total: u64,
+        last: Instant,
+        began: Instant,
+    },
 }
 
 impl Terminal {
@@ -38,9 +45,15 @@ impl Terminal {
         let view = if std::io::stderr().is_terminal() {
             View::Bar(ProgressBar::hidden())
         } else {
-            View::Lines { total: 0, last: Instant::now(), began: Instant::now() }
+            View::Lines {
+                total: 0,
+                last: Instant::now(),
+                began: Instant::now(),
+            }
         };
-        Self { view: Mutex::new(view) }
+        Self {
+            view: Mutex::new(view),
+        }
     }
 }
 
@@ -48,11 +61,19 @@ impl Observer for Terminal {
     fn event(&self, event: &Event) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Started { phase, topics, partitions, total } => {
+            Event::Started {
+                phase,
+                topics,
+                partitions,
+                total,
+            } => {
                 view.start(*phase, *total);
                 let unit = unit(*phase);
                 let total = HumanCount(*total);
-                view.line(&format!("{}: {topics} topic(s), {partitions} partition(s), {total} {unit}", name(*phase)));
+                view.line(&format!(
+                    "{}: {topics} topic(s), {partitions} partition(s), {total} {unit}",
+                    name(*phase)
+                ));
             }
             Event::Progress { done, bytes } => view.progress(*done, *bytes),
             Event::Note(text) => view.line(text),
@@ -68,12 +89,17 @@ impl View {
         match self {
             Self::Bar(bar) => {
                 *bar = ProgressBar::new(of);
-                let template = format!("{{bar:30}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {}  {{msg}}  {{eta}} left", unit(phase));
+                let template = format!(
+                    "{{bar:30}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {}  {{msg}}  {{eta}} left",
+                    unit(phase)
+                );
                 if let Ok(style) = ProgressStyle::with_template(&template) {
                     bar.set_style(style);
                 }
             }
-            Self::Lines { total, last, began } => (*total, *last, *began) = (of, Instant::now(), Instant::now()),
+            Self::Lines { total, last, began } => {
+                (*total, *last, *began) = (of, Instant::now(), Instant::now())
+            }
         }
     }
 
@@ -88,7 +114,11 @@ impl View {
                 *last = Instant::now();
                 let rate = HumanBytes((bytes as f64 / began.elapsed().as_secs_f64().max(0.001)) as u64);
                 let percent = (done * 100).checked_div(*total).unwrap_or(100);
-                let line = format!("{percent}% ({}), {} at {rate}/s", HumanCount(done), HumanBytes(bytes));
+                let line = format!(
+                    "{percent}% ({}), {} at {rate}/s",
+                    HumanCount(done),
+                    HumanBytes(bytes)
+                );
                 self.line(&line);
             }
             Self::Lines { .. } => {}

@@ -16,14 +16,20 @@ pub struct KafkaClient {
 impl KafkaClient {
     /// A client that is not connected yet.
     pub fn new(config: impl Into<ClusterConfig>) -> Self {
-        Self { config: config.into(), cluster: Arc::default() }
+        Self {
+            config: config.into(),
+            cluster: Arc::default(),
+        }
     }
 
     /// Connects; does nothing when it is connected already.
     pub async fn connect(&self) -> Result<()> {
         if self.cluster.get().is_none() {
             let cluster = Cluster::connect(self.config.clone()).await;
-            let cluster = cluster.map_err(|source| Error::Kafka { action: "connecting to the cluster".to_owned(), source })?;
+            let cluster = cluster.map_err(|source| Error::Kafka {
+                action: "connecting to the cluster".to_owned(),
+                source,
+            })?;
             // Somebody else may have connected meanwhile; one connection is enough.
             let _ = self.cluster.set(cluster);
         }

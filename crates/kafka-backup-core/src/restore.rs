@@ -20,7 +20,10 @@ pub struct OffsetResetExecutor {
 impl OffsetResetExecutor {
     /// `bootstrap_servers` go into the shell scripts that are made from plans.
     pub fn new(client: KafkaClient, bootstrap_servers: Vec<String>) -> Self {
-        Self { client, bootstrap_servers }
+        Self {
+            client,
+            bootstrap_servers,
+        }
     }
 
     /// The plan for `groups`; all groups of the mapping when empty. Changes nothing.
@@ -34,7 +37,10 @@ impl OffsetResetExecutor {
         groups: &[impl AsRef<str> + Sync],
         strategy: OffsetResetStrategy,
     ) -> Result<OffsetResetPlan> {
-        self.executor().await?.generate_plan(mapping, groups, strategy).await
+        self.executor()
+            .await?
+            .generate_plan(mapping, groups, strategy)
+            .await
     }
 
     /// Applies a plan that is not a dry run: a result for each group and partition.
@@ -66,6 +72,9 @@ impl OffsetResetExecutor {
     }
 
     async fn executor(&self) -> Result<reset::OffsetResetExecutor> {
-        Ok(reset::OffsetResetExecutor::new(self.client.cluster().await?, self.bootstrap_servers.clone()))
+        Ok(reset::OffsetResetExecutor::new(
+            self.client.cluster().await?,
+            self.bootstrap_servers.clone(),
+        ))
     }
 }

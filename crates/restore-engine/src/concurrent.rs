@@ -30,7 +30,10 @@ where
     Ok(results.into_iter().flatten().collect())
 }
 
-async fn collect<R: 'static>(running: &mut JoinSet<(usize, Result<R>)>, results: &mut [Option<R>]) -> Result<()> {
+async fn collect<R: 'static>(
+    running: &mut JoinSet<(usize, Result<R>)>,
+    results: &mut [Option<R>],
+) -> Result<()> {
     if let Some(joined) = running.join_next().await {
         let (at, result) = joined.map_err(|join| Error::Internal(format!("a task stopped: {join}")))?;
         results[at] = Some(result?);

@@ -71,7 +71,9 @@ pub enum Error {
         known: String,
     },
     /// An object of the backup is not what was written.
-    #[error("{object} is damaged: {problem}. Restore this object from a copy; nothing else of the backup is affected")]
+    #[error(
+        "{object} is damaged: {problem}. Restore this object from a copy; nothing else of the backup is affected"
+    )]
     Damaged {
         /// The object.
         object: String,
@@ -127,16 +129,27 @@ impl Error {
     }
 
     pub(crate) fn damaged(object: &str, problem: impl std::fmt::Display) -> Self {
-        Self::Damaged { object: object.to_owned(), problem: problem.to_string() }
+        Self::Damaged {
+            object: object.to_owned(),
+            problem: problem.to_string(),
+        }
     }
 
     pub(crate) fn partition(topic: &str, partition: i32, problem: impl std::fmt::Display) -> Self {
-        Self::Partition { topic: topic.to_owned(), partition, problem: problem.to_string() }
+        Self::Partition {
+            topic: topic.to_owned(),
+            partition,
+            problem: problem.to_string(),
+        }
     }
 }
 
 fn bullets(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("  - {line}")).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|line| format!("  - {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// "there are a, b and 3 more", or "there is none", for lists in messages.
@@ -145,6 +158,10 @@ pub(crate) fn known_names(what: &str, names: &[String]) -> String {
     match names.len() {
         0 => format!("there are no {what} at all"),
         n if n <= SHOWN => format!("the {what} are: {}", names.join(", ")),
-        n => format!("the {what} are: {} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        n => format!(
+            "the {what} are: {} and {} more",
+            names[..SHOWN].join(", "),
+            n - SHOWN
+        ),
     }
 }

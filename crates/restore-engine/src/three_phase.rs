@@ -35,15 +35,24 @@ impl ThreePhaseRestore {
     /// An orchestrator that takes storage from the configuration and time from the system.
     pub fn new(config: Config) -> Result<Self> {
         let storage = storage::open(&config.storage);
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let context = Context::new(storage, i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX));
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let context = Context::new(
+            storage,
+            i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
+        );
         Self::with_context(config, context)
     }
 
     /// An orchestrator in a given context.
     pub fn with_context(config: Config, context: Context) -> Result<Self> {
         let restore = config.restore()?.clone();
-        Ok(Self { backup_id: config.backup_id, config: restore, context })
+        Ok(Self {
+            backup_id: config.backup_id,
+            config: restore,
+            context,
+        })
     }
 
     /// Phase 2, the plan of phase 3, and phase 3 itself when the configuration asks for it.
@@ -53,19 +62,29 @@ impl ThreePhaseRestore {
         let restore_report = self.run_restore_phase().await?;
         let strategy = match (self.config.strategy, self.config.reset_consumer_offsets) {
             (ConsumerGroupStrategy::Skip, _) => {
-                return Ok(ThreePhaseReport { restore_report, offset_reset_plan: None, offset_reset_report: None });
+                return Ok(ThreePhaseReport {
+                    restore_report,
+                    offset_reset_plan: None,
+                    offset_reset_report: None,
+                });
             }
             (ConsumerGroupStrategy::Manual, _) => OffsetResetStrategy::Manual,
             (ConsumerGroupStrategy::HeaderBased, true) => OffsetResetStrategy::Auto,
             (ConsumerGroupStrategy::HeaderBased, false) => OffsetResetStrategy::DryRun,
         };
         let mapping = &restore_report.offset_mapping;
-        let plan = self.generate_offset_reset_plan(mapping, &self.config.consumer_groups, strategy).await?;
+        let plan = self
+            .generate_offset_reset_plan(mapping, &self.config.consumer_groups, strategy)
+            .await?;
         let offset_reset_report = match strategy {
             OffsetResetStrategy::Auto => Some(self.apply_offset_reset(&plan).await?),
             _ => None,
         };
-        Ok(ThreePhaseReport { restore_report, offset_reset_plan: Some(plan), offset_reset_report })
+        Ok(ThreePhaseReport {
+            restore_report,
+            offset_reset_plan: Some(plan),
+            offset_reset_report,
+        })
     }
 
     /// Phase 2.
@@ -81,7 +100,10 @@ impl ThreePhaseRestore {
         strategy: OffsetResetStrategy,
     ) -> Result<OffsetResetPlan> {
         let cluster = self.connect().await?;
-        let plan = self.executor(&cluster).generate_plan(mapping, groups, strategy).await;
+        let plan = self
+            .executor(&cluster)
+            .generate_plan(mapping, groups, strategy)
+            .await;
         cluster.close().await;
         plan
     }
@@ -101,7 +123,11 @@ impl ThreePhaseRestore {
         let executor = self.executor(&cluster);
         let result = async {
             if !plan.dry_run {
-                let name = layout::reset_name(&self.backup_id, self.context.now_ms, &format!("{:016x}", rand::random::<u64>()));
+                let name = layout::reset_name(
+                    &self.backup_id,
+                    self.context.now_ms,
+                    &format!("{:016x}", rand::random::<u64>()),
+                );
                 let json = executor.generate_json_report(plan)?;
                 self.context.storage.put(&name, json.into()).await?;
             }
@@ -118,6 +144,8 @@ impl ThreePhaseRestore {
 
     async fn connect(&self) -> Result<Cluster> {
         let config = ClusterConfig::new(self.config.target.bootstrap_servers.clone());
-        Cluster::connect(config).await.map_err(Error::kafka("connecting to the target cluster"))
+        Cluster::connect(config)
+            .await
+            .map_err(Error::kafka("connecting to the target cluster"))
     }
 }

@@ -19,16 +19,25 @@ impl Workers {
     /// As many at once as this machine has cores.
     pub(crate) fn for_this_machine() -> Self {
         let cores = available_parallelism().map_or(2, usize::from);
-        Self { places: Arc::new(Semaphore::new(cores)) }
+        Self {
+            places: Arc::new(Semaphore::new(cores)),
+        }
     }
 
     /// Runs `work` on a worker thread once one is free.
-    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::Cancelled)?;
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Cancelled)?;
         let job = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()
         });
-        job.await.map_err(|join| Error::Internal(format!("a worker stopped: {join}")))
+        job.await
+            .map_err(|join| Error::Internal(format!("a worker stopped: {join}")))
     }
 }

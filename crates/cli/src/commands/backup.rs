@@ -23,10 +23,16 @@ pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ende
         report.segments,
     );
     if report.aborted_records > 0 {
-        text += &format!("  {} records of aborted transactions were left out\n", HumanCount(report.aborted_records));
+        text += &format!(
+            "  {} records of aborted transactions were left out\n",
+            HumanCount(report.aborted_records)
+        );
     }
     if report.lost_offsets > 0 {
-        text += &format!("  {} offsets were lost to retention before they could be read\n", HumanCount(report.lost_offsets));
+        text += &format!(
+            "  {} offsets were lost to retention before they could be read\n",
+            HumanCount(report.lost_offsets)
+        );
     }
     print(&text)?;
     Ok(Ended::Done)

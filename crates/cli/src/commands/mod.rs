@@ -26,7 +26,9 @@ pub(crate) async fn run(args: Args, signals: &Signals) -> Ended {
     };
     match result {
         Ok(ended) => ended,
-        Err(error) if matches!(error.downcast_ref::<Error>(), Some(Error::Cancelled)) => Ended::Cancelled(signals.received()),
+        Err(error) if matches!(error.downcast_ref::<Error>(), Some(Error::Cancelled)) => {
+            Ended::Cancelled(signals.received())
+        }
         Err(error) => Ended::Failed(error),
     }
 }

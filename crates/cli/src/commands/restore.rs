@@ -16,7 +16,9 @@ pub(crate) async fn run(path: &Path, signals: &Signals) -> anyhow::Result<Ended>
     if wanted.reset_consumer_offsets {
         return three_phase::run(path, signals).await;
     }
-    let report = ThreePhaseRestore::with_context(config, context)?.run_restore_phase().await?;
+    let report = ThreePhaseRestore::with_context(config, context)?
+        .run_restore_phase()
+        .await?;
     print(&summary(&report, wanted.offset_report.as_deref()))?;
     Ok(Ended::Done)
 }
@@ -33,6 +35,9 @@ pub(super) fn summary(report: &RestoreReport, offset_report: Option<&Path>) -> S
     if let Some(path) = offset_report {
         text += &format!("  The offset mapping is in {}\n", path.display());
     }
-    text += &format!("  and with the backup: kafka-backup offset-mapping --backup-id {}\n", report.backup_id);
+    text += &format!(
+        "  and with the backup: kafka-backup offset-mapping --backup-id {}\n",
+        report.backup_id
+    );
     text
 }

@@ -33,7 +33,13 @@ async fn edges(java: &JavaClient, topic: &str, partition: i32) -> Vec<i64> {
     let start = java.beginning_offset(topic, partition).await.unwrap();
     let end = java.last_stable_offset(topic, partition).await.unwrap();
     let mut offsets = vec![0, start, start + 1, end - 1, end];
-    let visible: Vec<i64> = java.consume_all(topic, partition).await.unwrap().iter().map(|record| record.offset).collect();
+    let visible: Vec<i64> = java
+        .consume_all(topic, partition)
+        .await
+        .unwrap()
+        .iter()
+        .map(|record| record.offset)
+        .collect();
     for pair in visible.windows(2).filter(|pair| pair[1] > pair[0] + 1) {
         offsets.extend([pair[0], pair[0] + 1, pair[1] - 1, pair[1]]);
     }
@@ -51,9 +57,17 @@ async fn edges(java: &JavaClient, topic: &str, partition: i32) -> Vec<i64> {
 pub(crate) async fn next_on_source(java: &JavaClient, positions: &[Position]) -> Vec<NextRecord> {
     let mut next = java.next_records(positions).await.unwrap();
     for found in next.iter_mut().filter(|found| found.out_of_range) {
-        let start = java.beginning_offset(&found.topic, found.partition).await.unwrap();
+        let start = java
+            .beginning_offset(&found.topic, found.partition)
+            .await
+            .unwrap();
         assert!(found.committed.unwrap() < start, "{found:?}");
-        found.record = java.consume_all(&found.topic, found.partition).await.unwrap().into_iter().next();
+        found.record = java
+            .consume_all(&found.topic, found.partition)
+            .await
+            .unwrap()
+            .into_iter()
+            .next();
     }
     next
 }

@@ -20,7 +20,9 @@ pub(crate) struct Ran {
 
 impl Workplace {
     pub(crate) fn new() -> Self {
-        Self { folder: TempDir::new().unwrap() }
+        Self {
+            folder: TempDir::new().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -42,15 +44,23 @@ impl Workplace {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-backup"));
-        command.args(args).current_dir(self.folder.path()).env_remove("KAFKA_BACKUP_STORAGE_PATH");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("KAFKA_BACKUP_STORAGE_PATH");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
     /// Runs to the end, on a thread of its own so that the test's cluster handles stay alive.
     pub(crate) async fn run(&self, args: &[&str]) -> Ran {
         let mut command = self.command(args);
-        tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap())).await.unwrap()
+        tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()))
+            .await
+            .unwrap()
     }
 
     /// Runs and expects success.
@@ -64,14 +74,21 @@ impl Workplace {
 impl Ran {
     pub(crate) fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Asserts that it failed with an error that says all of `parts`, and without a panic.
     #[track_caller]
     pub(crate) fn failed_saying(&self, parts: &[&str]) {
         assert_eq!(self.code, Some(1), "{self:#?}");
-        assert!(self.stderr.contains("error: ") && !self.stderr.contains("panicked"), "{self:#?}");
+        assert!(
+            self.stderr.contains("error: ") && !self.stderr.contains("panicked"),
+            "{self:#?}"
+        );
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} is not in {}", self.stderr);
         }
@@ -89,7 +106,11 @@ pub(crate) fn backup_yaml(backup_id: &str, bootstrap: &[String], include: &[&str
 /// The restore configuration of the tests; `restore` holds lines of the section of that name.
 pub(crate) fn restore_yaml(backup_id: &str, bootstrap: &[String], restore: &[&str]) -> String {
     let lines: String = restore.iter().map(|line| format!("  {line}\n")).collect();
-    let section = if lines.is_empty() { String::new() } else { format!("restore:\n{lines}") };
+    let section = if lines.is_empty() {
+        String::new()
+    } else {
+        format!("restore:\n{lines}")
+    };
     format!(
         "mode: restore\nbackup_id: {backup_id}\ntarget:\n  bootstrap_servers: {bootstrap:?}\n  topics:\n    include: ['*']\n\
          storage:\n  backend: filesystem\n  path: {{backups}}\n{section}"

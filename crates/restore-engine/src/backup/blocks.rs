@@ -28,18 +28,28 @@ pub(super) struct OpenBlock {
 impl BlockBuilder {
     /// `compression` is for batches that the producer left uncompressed.
     pub(super) fn new(compression: Compression) -> Self {
-        Self { compression, open: None }
+        Self {
+            compression,
+            open: None,
+        }
     }
 
     /// Adds the next batch of the partition; returns the blocks that it completes (at most two: the one before it,
     /// when the batch needs another treatment, and its own).
     pub(super) fn push(&mut self, batch: RawBatch) -> impl Iterator<Item = OpenBlock> + use<> {
-        let compressed_by_producer = !matches!(batch.header.compression(), Ok(kafka_wire::codec::Codec::None));
-        let compression = if compressed_by_producer { Compression::None } else { self.compression };
+        let compressed_by_producer =
+            !matches!(batch.header.compression(), Ok(kafka_wire::codec::Codec::None));
+        let compression = if compressed_by_producer {
+            Compression::None
+        } else {
+            self.compression
+        };
         let before = self.open.take_if(|open| open.compression != compression);
 
         let header = &batch.header;
-        let open = self.open.get_or_insert_with(|| OpenBlock::starting_at(header.base_offset, compression));
+        let open = self
+            .open
+            .get_or_insert_with(|| OpenBlock::starting_at(header.base_offset, compression));
         open.meta.last_offset = header.last_offset();
         if header.record_count > 0 {
             let earliest = header.base_timestamp.min(header.max_timestamp);
@@ -70,6 +80,11 @@ impl OpenBlock {
             batches: 0,
             records: 0,
         };
-        Self { meta, batches: Vec::new(), compression, bytes: 0 }
+        Self {
+            meta,
+            batches: Vec::new(),
+            compression,
+            bytes: 0,
+        }
     }
 }

@@ -72,7 +72,12 @@ async fn backup(context: &Context, backup_id: &str, config: &BackupConfig) -> Re
     result
 }
 
-async fn backup_from(cluster: &Cluster, context: &Context, backup_id: &str, config: &BackupConfig) -> Result<BackupReport> {
+async fn backup_from(
+    cluster: &Cluster,
+    context: &Context,
+    backup_id: &str,
+    config: &BackupConfig,
+) -> Result<BackupReport> {
     let selection = TopicSelection::new(&config.source)?;
     let mut topics = topics::describe(cluster, &selection).await?;
     let names: BTreeSet<String> = topics.iter().map(|topic| topic.name.clone()).collect();
@@ -80,8 +85,17 @@ async fn backup_from(cluster: &Cluster, context: &Context, backup_id: &str, conf
     let groups = groups::capture(cluster, &names).await?;
     topics::capture_ranges(cluster, &mut topics).await?;
     let partitions = topics.iter().map(|topic| topic.partitions.len()).sum();
-    let total = topics.iter().flat_map(|topic| &topic.partitions).map(|p| (p.end_offset - p.log_start_offset) as u64).sum();
-    context.observer.event(&Event::Started { phase: Phase::Backup, topics: topics.len(), partitions, total });
+    let total = topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .map(|p| (p.end_offset - p.log_start_offset) as u64)
+        .sum();
+    context.observer.event(&Event::Started {
+        phase: Phase::Backup,
+        topics: topics.len(),
+        partitions,
+        total,
+    });
 
     let target = segments::SegmentTarget {
         backup_id: backup_id.to_owned(),
@@ -115,7 +129,9 @@ const FIRST_GENERATION: u64 = 1;
 /// Creates the manifest: from here on the backup exists.
 async fn commit(context: &Context, manifest: &Manifest) -> Result<BackupReport> {
     let name = layout::manifest_name(&manifest.backup_id, manifest.generation);
-    let bytes = manifest.encode().map_err(|e| Error::Internal(format!("the manifest could not be encoded: {e}")))?;
+    let bytes = manifest
+        .encode()
+        .map_err(|e| Error::Internal(format!("the manifest could not be encoded: {e}")))?;
     context.storage.put(&name, bytes.into()).await?;
 
     let partitions = || manifest.topics.iter().flat_map(|topic| &topic.partitions);

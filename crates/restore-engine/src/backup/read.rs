@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use kafka_wire::batch::{LogEntry, RawBatch};
 use kafka_wire::{
-    ByteBudget, Cluster, FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches, Isolation,
+    ByteBudget, Cluster, FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
+    FetchedBatches,
 };
 use segment_format::manifest::{Gap, GapCause, Partition, Segment, Topic};
 use segment_format::{Compression, PartitionRef};
@@ -20,6 +21,9 @@ use crate::observe::Event;
 /// Open blocks hold fetched bytes, and so parts of the byte budget. When nothing has come for this long, or the budget
 /// runs low, they are closed early: otherwise thousands of half-filled blocks could wait for bytes that nobody may fetch.
 const QUIET: Duration = Duration::from_millis(20);
+
+/// How long a partition may have no leader, or its leader no answer. Long enough for a rolling restart of a broker.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
 /// Reads all of `topics` into `sink`; completes their partitions' counts and ranges. Returns the segments.
 pub(super) async fn read_all(
@@ -45,7 +49,8 @@ pub(super) async fn read_all(
         reader.check_complete()?;
         let topic = &mut topics[reader.topic];
         topic.largest_batch = topic.largest_batch.max(reader.largest_batch);
-        topic.partitions[reader.partition.partition as usize] = reader.partition;
+        let number = reader.partition.partition as usize;
+        topic.partitions[number] = reader.partition;
     }
     Ok(segments)
 }
@@ -95,13 +100,29 @@ impl<'a> Reading<'a> {
                 });
             }
         }
-        Self { cluster, context, budget: ByteBudget::new(context.memory_bytes), sink, readers, by_name, done: 0, bytes: 0 }
+        Self {
+            cluster,
+            context,
+            budget: ByteBudget::new(context.memory_bytes),
+            sink,
+            readers,
+            by_name,
+            done: 0,
+            bytes: 0,
+        }
     }
 
     fn unfinished(&self) -> Vec<FetchPartition> {
-        let open = self.readers.iter().filter(|reader| reader.next_offset < reader.partition.end_offset);
+        let open = self
+            .readers
+            .iter()
+            .filter(|reader| reader.next_offset < reader.partition.end_offset);
         open.map(|reader| {
-            let PartitionRef { topic, topic_id, partition } = &reader.reference;
+            let PartitionRef {
+                topic,
+                topic_id,
+                partition,
+            } = &reader.reference;
             FetchPartition::new(topic.clone(), *partition, reader.next_offset)
                 .with_topic_id(topic_id.0)
                 .until(reader.partition.end_offset)
@@ -111,7 +132,9 @@ impl<'a> Reading<'a> {
 
     /// Reads `wanted` until each of them has come to its end, or cannot go on from where it is.
     async fn round(&mut self, wanted: Vec<FetchPartition>) -> Result<()> {
-        let options = FetchOptions { isolation: Isolation::ReadCommitted, ..FetchOptions::new(self.budget.clone()) };
+        // Committed data only, by default.
+        let mut options = FetchOptions::new(self.budget.clone());
+        options.give_up_after = Some(GIVE_UP_AFTER);
         let mut stream = FetchStream::start(self.cluster, wanted, options);
         while !self.sink.has_failed() {
             match tokio::time::timeout(QUIET, stream.next()).await {
@@ -129,7 +152,10 @@ impl<'a> Reading<'a> {
 
     async fn handle(&mut self, event: FetchEvent) -> Result<()> {
         let Some(&index) = self.by_name.get(&(event.topic.clone(), event.partition)) else {
-            return Err(Error::Internal(format!("{}/{} was fetched unasked", event.topic, event.partition)));
+            return Err(Error::Internal(format!(
+                "{}/{} was fetched unasked",
+                event.topic, event.partition
+            )));
         };
         let reader = &mut self.readers[index];
         match event.kind {
@@ -138,7 +164,10 @@ impl<'a> Reading<'a> {
                 let bytes = reader.take(fetched, &self.sink).await?;
                 self.done += (reader.next_offset - before).max(0) as u64;
                 self.bytes += bytes;
-                self.context.observer.event(&Event::Progress { done: self.done, bytes: self.bytes });
+                self.context.observer.event(&Event::Progress {
+                    done: self.done,
+                    bytes: self.bytes,
+                });
             }
             FetchEventKind::Finished { next_offset } => {
                 reader.next_offset = reader.next_offset.max(next_offset);
@@ -149,8 +178,12 @@ impl<'a> Reading<'a> {
                 self.context.observer.event(&Event::Warning(note));
             }
             FetchEventKind::Failed(source) => {
-                return Err(Error::kafka(format!("reading {}/{}", event.topic, event.partition))(source));
+                return Err(Error::kafka(format!(
+                    "reading {}/{}",
+                    event.topic, event.partition
+                ))(source));
             }
+            other => return Err(Error::Internal(format!("an unknown kind of event: {other:?}"))),
         }
         Ok(())
     }
@@ -171,9 +204,12 @@ impl Reader {
             let size = batch.bytes.len() as u64;
             bytes += size;
             self.largest_batch = self.largest_batch.max(size);
-            self.partition.first_offset.get_or_insert(batch.header.base_offset);
+            self.partition
+                .first_offset
+                .get_or_insert(batch.header.base_offset);
             self.partition.last_offset = Some(batch.header.last_offset());
-            self.partition.last_leader_epoch = Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
+            self.partition.last_leader_epoch =
+                Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
             self.partition.records += u64::try_from(batch.header.record_count).unwrap_or(0);
             for block in self.blocks.push(batch) {
                 sink.push(&self.reference, block).await;
@@ -220,15 +256,25 @@ impl Reader {
             return Err(Error::partition(topic, *partition, problem));
         }
         let (from, to) = (self.next_offset, log_start_offset.min(self.partition.end_offset));
-        self.partition.gaps.push(Gap { from, to, cause: GapCause::Retention });
+        self.partition.gaps.push(Gap {
+            from,
+            to,
+            cause: GapCause::Retention,
+        });
         self.next_offset = to;
-        Ok(format!("{topic}/{partition}: retention removed offsets {from} to {} before they could be read", to - 1))
+        Ok(format!(
+            "{topic}/{partition}: retention removed offsets {from} to {} before they could be read",
+            to - 1
+        ))
     }
 
     fn check_complete(&self) -> Result<()> {
         let PartitionRef { topic, partition, .. } = &self.reference;
         if self.next_offset < self.partition.end_offset {
-            let problem = format!("read to offset {} of {}", self.next_offset, self.partition.end_offset);
+            let problem = format!(
+                "read to offset {} of {}",
+                self.next_offset, self.partition.end_offset
+            );
             return Err(Error::partition(topic, *partition, problem));
         }
         Ok(())

@@ -37,16 +37,33 @@ pub(super) struct SegmentTarget {
 impl SegmentSink {
     pub(super) fn start(context: &Context, target: SegmentTarget) -> Self {
         let (queue, blocks) = mpsc::channel(QUEUE);
-        let writing = Writing { context: context.clone(), target, open: None, segments: Vec::new(), publishing: JoinSet::new() };
-        Self { context: context.clone(), queue, task: tokio::spawn(writing.run(blocks)) }
+        let writing = Writing {
+            context: context.clone(),
+            target,
+            open: None,
+            segments: Vec::new(),
+            publishing: JoinSet::new(),
+        };
+        Self {
+            context: context.clone(),
+            queue,
+            task: tokio::spawn(writing.run(blocks)),
+        }
     }
 
     /// Hands a block over; waits while the queue is full.
     pub(super) async fn push(&self, partition: &PartitionRef, block: OpenBlock) {
         let workers = self.context.workers.clone();
         let encoded = tokio::spawn(async move {
-            let OpenBlock { meta, batches, compression, .. } = block;
-            let encoded = workers.run(move || encode_block(meta, batches, compression, ZSTD_LEVEL)).await?;
+            let OpenBlock {
+                meta,
+                batches,
+                compression,
+                ..
+            } = block;
+            let encoded = workers
+                .run(move || encode_block(meta, batches, compression, ZSTD_LEVEL))
+                .await?;
             encoded.map_err(|e| Error::Internal(format!("a block could not be encoded: {e}")))
         });
         // The task ends before its queue only when it failed; `finish` tells why.
@@ -61,7 +78,9 @@ impl SegmentSink {
     /// Publishes what is still open and returns all segments in the order of their numbers.
     pub(super) async fn finish(self) -> Result<Vec<Segment>> {
         drop(self.queue);
-        self.task.await.map_err(|join| Error::Internal(format!("the segment writer stopped: {join}")))?
+        self.task
+            .await
+            .map_err(|join| Error::Internal(format!("the segment writer stopped: {join}")))?
     }
 }
 
@@ -80,10 +99,15 @@ struct OpenSegment {
 }
 
 impl Writing {
-    async fn run(mut self, mut blocks: mpsc::Receiver<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>) -> Result<Vec<Segment>> {
+    async fn run(
+        mut self,
+        mut blocks: mpsc::Receiver<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>,
+    ) -> Result<Vec<Segment>> {
         let mut number = 0;
         while let Some((partition, encoded)) = blocks.recv().await {
-            let block = encoded.await.map_err(|join| Error::Internal(format!("an encoder stopped: {join}")))??;
+            let block = encoded
+                .await
+                .map_err(|join| Error::Internal(format!("an encoder stopped: {join}")))??;
             let open = match self.open.take() {
                 Some(open) => open,
                 None => {
@@ -109,7 +133,12 @@ impl Writing {
     }
 
     async fn begin(&self, number: u64) -> Result<OpenSegment> {
-        let SegmentTarget { backup_id, generation, writer_nonce, .. } = &self.target;
+        let SegmentTarget {
+            backup_id,
+            generation,
+            writer_nonce,
+            ..
+        } = &self.target;
         let name = layout::segment_name(backup_id, *generation, number, *writer_nonce);
         let mut object = self.context.storage.create(&name).await?;
         let writer = SegmentWriter::new(*writer_nonce, self.context.now_ms);
@@ -117,8 +146,17 @@ impl Writing {
         Ok(OpenSegment { name, writer, object })
     }
 
-    async fn add(&self, open: OpenSegment, partition: PartitionRef, block: EncodedBlock) -> Result<OpenSegment> {
-        let OpenSegment { name, mut writer, mut object } = open;
+    async fn add(
+        &self,
+        open: OpenSegment,
+        partition: PartitionRef,
+        block: EncodedBlock,
+    ) -> Result<OpenSegment> {
+        let OpenSegment {
+            name,
+            mut writer,
+            mut object,
+        } = open;
         // The writer digests every byte that it passes on: work for a worker.
         let worked = self.context.workers.run(move || {
             let pieces = writer.add_block(&partition, block);
@@ -132,7 +170,11 @@ impl Writing {
 
     /// Ends the segment. Making it durable takes time in which the next one is written already.
     async fn publish(&mut self, open: OpenSegment) -> Result<()> {
-        let OpenSegment { name, writer, mut object } = open;
+        let OpenSegment {
+            name,
+            writer,
+            mut object,
+        } = open;
         let (tail, summary) = writer.finish();
         object.write(tail).await?;
         if self.publishing.len() >= 2

@@ -16,7 +16,11 @@ pub(crate) struct TopicSelection<'a> {
 impl<'a> TopicSelection<'a> {
     /// The globs were checked with the configuration.
     pub(crate) fn new(wanted: &'a ClusterTopics) -> Result<Self> {
-        Ok(Self { wanted, include: set(&wanted.include)?, exclude: set(&wanted.exclude)? })
+        Ok(Self {
+            wanted,
+            include: set(&wanted.include)?,
+            exclude: set(&wanted.exclude)?,
+        })
     }
 
     /// `internal`: Kafka's own topics (`__consumer_offsets`, …) are meant only when they are named in full, as
@@ -42,7 +46,9 @@ fn set(globs: &[String]) -> Result<GlobSet> {
     for glob in globs {
         builder.add(Glob::new(glob).map_err(|e| Error::Internal(format!("glob {glob}: {e}")))?);
     }
-    builder.build().map_err(|e| Error::Internal(format!("globs {globs:?}: {e}")))
+    builder
+        .build()
+        .map_err(|e| Error::Internal(format!("globs {globs:?}: {e}")))
 }
 
 #[cfg(test)]
@@ -51,7 +57,11 @@ mod tests {
 
     fn topics(include: &[&str], exclude: &[&str]) -> ClusterTopics {
         let own = |globs: &[&str]| globs.iter().map(|g| (*g).to_owned()).collect();
-        ClusterTopics { bootstrap_servers: Vec::new(), include: own(include), exclude: own(exclude) }
+        ClusterTopics {
+            bootstrap_servers: Vec::new(),
+            include: own(include),
+            exclude: own(exclude),
+        }
     }
 
     #[test]

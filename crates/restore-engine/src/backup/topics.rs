@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kafka_wire::{Cluster, ConfigSource, Isolation, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
+use kafka_wire::{
+    Cluster, ConfigSource, IsolationLevel, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition,
+};
 use segment_format::TopicId;
 use segment_format::manifest::{Partition, Topic};
 
@@ -11,12 +13,22 @@ use crate::error::{Error, Result};
 
 /// The selected topics, sorted by name, with everything but the offsets.
 pub(super) async fn describe(cluster: &Cluster, selection: &TopicSelection<'_>) -> Result<Vec<Topic>> {
-    let metadata =
-        cluster.metadata(TopicFilter::All).await.map_err(Error::kafka("listing the topics of the source cluster"))?;
-    let chosen: Vec<&TopicMetadata> =
-        metadata.topics.values().filter(|topic| selection.contains(&topic.name, topic.internal)).collect();
+    let metadata = cluster
+        .metadata(TopicFilter::All)
+        .await
+        .map_err(Error::kafka("listing the topics of the source cluster"))?;
+    let chosen: Vec<&TopicMetadata> = metadata
+        .topics
+        .values()
+        .filter(|topic| selection.contains(&topic.name, topic.internal))
+        .collect();
     if chosen.is_empty() {
-        let all: Vec<String> = metadata.topics.values().filter(|t| !t.internal).map(|t| t.name.clone()).collect();
+        let all: Vec<String> = metadata
+            .topics
+            .values()
+            .filter(|t| !t.internal)
+            .map(|t| t.name.clone())
+            .collect();
         return Err(selection.nothing_matches("the source cluster", &all));
     }
     let names: Vec<String> = chosen.iter().map(|topic| topic.name.clone()).collect();
@@ -33,9 +45,18 @@ pub(super) async fn describe(cluster: &Cluster, selection: &TopicSelection<'_>) 
 fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> Result<Topic> {
     let numbers: Vec<i32> = topic.partitions.keys().copied().collect();
     if numbers.iter().zip(0..).any(|(have, want)| *have != want) {
-        return Err(Error::partition(&topic.name, numbers.len() as i32, "the cluster lists its partitions with a hole"));
+        return Err(Error::partition(
+            &topic.name,
+            numbers.len() as i32,
+            "the cluster lists its partitions with a hole",
+        ));
     }
-    let replicas = topic.partitions.values().map(|partition| partition.replicas.len()).min().unwrap_or(1);
+    let replicas = topic
+        .partitions
+        .values()
+        .map(|partition| partition.replicas.len())
+        .min()
+        .unwrap_or(1);
     Ok(Topic {
         name: topic.name.clone(),
         topic_id: topic.topic_id.map_or(TopicId::ZERO, TopicId),
@@ -63,16 +84,20 @@ fn unread(partition: i32) -> Partition {
 
 /// What was set for the topics themselves. Values that come from brokers' settings or from defaults belong to the
 /// source cluster's environment and not to the topic.
-async fn non_default_configs(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
-    let described = cluster
-        .describe_configs(topics)
-        .await
-        .map_err(Error::kafka("reading the configs of the source's topics"))?;
+async fn non_default_configs(
+    cluster: &Cluster,
+    topics: &[String],
+) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
     let mut by_topic = BTreeMap::new();
-    for (topic, entries) in described {
+    for (topic, entries) in cluster.describe_topic_configs(topics).await {
         let entries = entries.map_err(Error::kafka(format!("reading the configs of topic {topic}")))?;
-        let own = entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
-        by_topic.insert(topic, own.filter_map(|entry| Some((entry.name, entry.value?))).collect());
+        let own = entries
+            .into_iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        by_topic.insert(
+            topic,
+            own.filter_map(|entry| Some((entry.name, entry.value?))).collect(),
+        );
     }
     Ok(by_topic)
 }
@@ -82,7 +107,12 @@ async fn non_default_configs(cluster: &Cluster, topics: &[String]) -> Result<BTr
 pub(super) async fn capture_ranges(cluster: &Cluster, topics: &mut [Topic]) -> Result<()> {
     let partitions: Vec<TopicPartition> = topics
         .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|p| TopicPartition::new(topic.name.clone(), p.partition)))
+        .flat_map(|topic| {
+            topic
+                .partitions
+                .iter()
+                .map(|p| TopicPartition::new(topic.name.clone(), p.partition))
+        })
         .collect();
     // Start before end: then start <= end even if retention runs between the two.
     let starts = offsets(cluster, OffsetSpec::Earliest, &partitions).await?;
@@ -98,15 +128,21 @@ pub(super) async fn capture_ranges(cluster: &Cluster, topics: &mut [Topic]) -> R
 }
 
 async fn offsets(cluster: &Cluster, spec: OffsetSpec, partitions: &[TopicPartition]) -> Result<Vec<i64>> {
-    let listed = cluster.list_offsets(spec, Isolation::ReadCommitted, partitions).await;
-    let listed = listed.map_err(Error::kafka("reading the offsets of the source's partitions"))?;
     let mut by_partition: BTreeMap<TopicPartition, i64> = BTreeMap::new();
-    for (partition, result) in listed {
+    for (partition, result) in cluster
+        .list_offsets(partitions, spec, IsolationLevel::ReadCommitted)
+        .await
+    {
         let listed = result.map_err(Error::kafka(format!("reading the offsets of {partition}")))?;
         by_partition.insert(partition, listed.offset);
     }
     partitions
         .iter()
-        .map(|p| by_partition.get(p).copied().ok_or_else(|| Error::partition(&p.topic, p.partition, "the broker gave no offset")))
+        .map(|p| {
+            by_partition
+                .get(p)
+                .copied()
+                .ok_or_else(|| Error::partition(&p.topic, p.partition, "the broker gave no offset"))
+        })
         .collect()
 }

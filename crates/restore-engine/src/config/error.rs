@@ -54,22 +54,38 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn from_yaml(path: &Path, message: &str) -> Self {
-        Self::Syntax { path: path.to_owned(), problem: with_suggestion(message) }
+        Self::Syntax {
+            path: path.to_owned(),
+            problem: with_suggestion(message),
+        }
     }
 }
 
 /// serde says "unknown field `x`, expected one of `a`, `b`": adds the nearest known key, or where the key belongs.
 fn with_suggestion(message: &str) -> String {
-    let Some((before, rest)) = message.split_once("unknown field `") else { return message.to_owned() };
-    let Some((unknown, rest)) = rest.split_once('`') else { return message.to_owned() };
-    let place = rest.rsplit_once(" at line ").map_or(String::new(), |(_, place)| format!(" (line {place})"));
-    let section = before.trim_end_matches(": ").rsplit('.').next().unwrap_or_default();
+    let Some((before, rest)) = message.split_once("unknown field `") else {
+        return message.to_owned();
+    };
+    let Some((unknown, rest)) = rest.split_once('`') else {
+        return message.to_owned();
+    };
+    let place = rest
+        .rsplit_once(" at line ")
+        .map_or(String::new(), |(_, place)| format!(" (line {place})"));
+    let section = before
+        .trim_end_matches(": ")
+        .rsplit('.')
+        .next()
+        .unwrap_or_default();
     let hint = hint_for(section, unknown);
     format!("{before}unknown key `{unknown}`{place}: {hint}")
 }
 
 fn hint_for(section: &str, unknown: &str) -> String {
-    let known = KEYS.iter().find(|(name, _)| *name == section).map_or(&[] as &[&str], |(_, keys)| keys);
+    let known = KEYS
+        .iter()
+        .find(|(name, _)| *name == section)
+        .map_or(&[] as &[&str], |(_, keys)| keys);
     if let Some(near) = nearest(unknown, known) {
         return format!("did you mean `{near}`?");
     }
@@ -81,7 +97,10 @@ fn hint_for(section: &str, unknown: &str) -> String {
     }
     let everywhere: Vec<&str> = KEYS.iter().flat_map(|(_, keys)| keys.iter().copied()).collect();
     match nearest(unknown, &everywhere) {
-        Some(near) => format!("did you mean `{near}`? The keys known here are {}", known.join(", ")),
+        Some(near) => format!(
+            "did you mean `{near}`? The keys known here are {}",
+            known.join(", ")
+        ),
         None => format!("the keys known here are {}", known.join(", ")),
     }
 }

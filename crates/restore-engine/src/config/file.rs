@@ -76,12 +76,31 @@ pub(super) struct RestoreSection {
 
 /// Every key of the document and the section it belongs to: for "did you mean" and "belongs under".
 pub(super) const KEYS: &[(&str, &[&str])] = &[
-    ("", &["mode", "backup_id", "source", "target", "storage", "backup", "restore"]),
+    (
+        "",
+        &[
+            "mode",
+            "backup_id",
+            "source",
+            "target",
+            "storage",
+            "backup",
+            "restore",
+        ],
+    ),
     ("source", &["bootstrap_servers", "topics"]),
     ("target", &["bootstrap_servers", "topics"]),
     ("topics", &["include", "exclude"]),
     ("storage", &["backend", "path", "bucket", "prefix"]),
-    ("backup", &["include_offset_headers", "source_cluster_id", "compression", "segment_max_bytes"]),
+    (
+        "backup",
+        &[
+            "include_offset_headers",
+            "source_cluster_id",
+            "compression",
+            "segment_max_bytes",
+        ],
+    ),
     (
         "restore",
         &[
@@ -112,7 +131,9 @@ impl<'de> Deserialize<'de> for Text {
                 f.write_str("a string")
             }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Text, E> {
-                expand(value, |name| std::env::var(name).ok()).map(Text).map_err(E::custom)
+                expand(value, |name| std::env::var(name).ok())
+                    .map(Text)
+                    .map_err(E::custom)
             }
             // An id such as 2024 is a number to YAML and a name to its author.
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Text, E> {
@@ -138,7 +159,9 @@ where
                     "bool" => "true or false",
                     _ => "a whole number, 0 or more",
                 };
-                text.parse().map(Scalar).map_err(|_| E::custom(format!("`{text}` is not {wanted}")))
+                text.parse()
+                    .map(Scalar)
+                    .map_err(|_| E::custom(format!("`{text}` is not {wanted}")))
             }
         }
         impl<T: FromStr> Visitor<'_> for ScalarVisitor<T> {
@@ -159,7 +182,11 @@ where
                 Self::parse(&value.to_string())
             }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar<T>, E> {
-                Self::parse(expand(value, |name| std::env::var(name).ok()).map_err(E::custom)?.trim())
+                Self::parse(
+                    expand(value, |name| std::env::var(name).ok())
+                        .map_err(E::custom)?
+                        .trim(),
+                )
             }
         }
         deserializer.deserialize_any(ScalarVisitor(PhantomData))

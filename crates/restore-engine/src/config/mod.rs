@@ -124,10 +124,17 @@ impl Config {
     /// Reads and checks a YAML file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let io = |source| ConfigError::Io { path: path.to_owned(), source };
+        let io = |source| ConfigError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let length = std::fs::metadata(path).map_err(io)?.len();
         if length > MAX_FILE_BYTES {
-            return Err(ConfigError::TooLarge { path: path.to_owned(), bytes: length, limit: MAX_FILE_BYTES });
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+                bytes: length,
+                limit: MAX_FILE_BYTES,
+            });
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
         Self::from_yaml(&text, path)
@@ -136,15 +143,22 @@ impl Config {
     /// Checks a YAML document; `path` is only named in errors.
     pub fn from_yaml(text: &str, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let file: ConfigFile = serde_yaml::from_str(text).map_err(|e| ConfigError::from_yaml(path, &e.to_string()))?;
-        resolve(file).map_err(|problem| ConfigError::Invalid { path: path.to_owned(), problem })
+        let file: ConfigFile =
+            serde_yaml::from_str(text).map_err(|e| ConfigError::from_yaml(path, &e.to_string()))?;
+        resolve(file).map_err(|problem| ConfigError::Invalid {
+            path: path.to_owned(),
+            problem,
+        })
     }
 
     /// The `backup` sections, or an error that names the command for the mode that the file has.
     pub fn backup(&self) -> Result<&BackupConfig, ConfigError> {
         match &self.job {
             Job::Backup(backup) => Ok(backup),
-            Job::Restore(_) => Err(ConfigError::Mode { is: "restore", wanted: "backup" }),
+            Job::Restore(_) => Err(ConfigError::Mode {
+                is: "restore",
+                wanted: "backup",
+            }),
         }
     }
 
@@ -152,16 +166,25 @@ impl Config {
     pub fn restore(&self) -> Result<&RestoreConfig, ConfigError> {
         match &self.job {
             Job::Restore(restore) => Ok(restore),
-            Job::Backup(_) => Err(ConfigError::Mode { is: "backup", wanted: "restore" }),
+            Job::Backup(_) => Err(ConfigError::Mode {
+                is: "backup",
+                wanted: "restore",
+            }),
         }
     }
 }
 
 fn resolve(file: ConfigFile) -> Result<Config, String> {
     let mode = required(file.mode, "mode", "`backup` or `restore`")?;
-    let backup_id = required(file.backup_id, "backup_id", "a name for the backup, such as prod-backup-2024")?;
+    let backup_id = required(
+        file.backup_id,
+        "backup_id",
+        "a name for the backup, such as prod-backup-2024",
+    )?;
     check_backup_id(&backup_id)?;
-    let storage = file.storage.ok_or("`storage:` is missing: say where the backups lie, e.g. backend: filesystem")?;
+    let storage = file
+        .storage
+        .ok_or("`storage:` is missing: say where the backups lie, e.g. backend: filesystem")?;
     let storage = resolve_storage(storage)?;
     let job = match mode.as_str() {
         "backup" => {
@@ -176,7 +199,11 @@ fn resolve(file: ConfigFile) -> Result<Config, String> {
         }
         other => return Err(error::not_one_of("mode", other, &["backup", "restore"])),
     };
-    Ok(Config { backup_id, storage, job })
+    Ok(Config {
+        backup_id,
+        storage,
+        job,
+    })
 }
 
 /// Any text names a folder once it is encoded, but folder names have a length.
@@ -194,7 +221,9 @@ fn check_backup_id(backup_id: &str) -> Result<(), String> {
 /// A section that the mode does not use would be a wish silently ignored.
 fn forbid(present: bool, section: &str, mode: &str, instead: &str) -> Result<(), String> {
     if present {
-        return Err(format!("`{section}:` has no meaning with `mode: {mode}` (which uses `{instead}:`): remove it"));
+        return Err(format!(
+            "`{section}:` has no meaning with `mode: {mode}` (which uses `{instead}:`): remove it"
+        ));
     }
     Ok(())
 }
@@ -211,7 +240,9 @@ fn resolve_storage(section: StorageSection) -> Result<StorageConfig, String> {
     let prefix = section.prefix.map(|Text(p)| p).unwrap_or_default();
     let prefix = prefix.trim_matches('/').to_owned();
     if prefix.split('/').any(|part| part == ".." || part == ".") {
-        return Err(format!("storage.prefix: `{prefix}` must not contain `.` or `..` as a part"));
+        return Err(format!(
+            "storage.prefix: `{prefix}` must not contain `.` or `..` as a part"
+        ));
     }
     match backend.as_str() {
         "filesystem" => {
@@ -229,13 +260,19 @@ fn resolve_storage(section: StorageSection) -> Result<StorageConfig, String> {
 }
 
 fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<ClusterTopics, String> {
-    let section = section.ok_or_else(|| format!("`{name}:` is missing: give its bootstrap_servers and topics"))?;
+    let section =
+        section.ok_or_else(|| format!("`{name}:` is missing: give its bootstrap_servers and topics"))?;
     let bootstrap_servers: Vec<String> = section.bootstrap_servers.into_iter().map(|t| t.0).collect();
     if bootstrap_servers.is_empty() {
-        return Err(format!("{name}.bootstrap_servers is missing: give a list such as [kafka-1:9092]"));
+        return Err(format!(
+            "{name}.bootstrap_servers is missing: give a list such as [kafka-1:9092]"
+        ));
     }
     for server in &bootstrap_servers {
-        let port = server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+        let port = server
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty())
+            .map(|(_, port)| port.parse::<u16>());
         if !matches!(port, Some(Ok(1..))) {
             return Err(format!("{name}.bootstrap_servers: `{server}` is not host:port"));
         }
@@ -243,7 +280,9 @@ fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<Cluste
     let topics = section.topics.unwrap_or_default();
     let include: Vec<String> = topics.include.into_iter().map(|t| t.0).collect();
     if include.is_empty() {
-        return Err(format!("{name}.topics.include is missing: give globs such as [\"orders-*\"], or [\"*\"] for all"));
+        return Err(format!(
+            "{name}.topics.include is missing: give globs such as [\"orders-*\"], or [\"*\"] for all"
+        ));
     }
     let exclude: Vec<String> = topics.exclude.into_iter().map(|t| t.0).collect();
     for (key, globs) in [("include", &include), ("exclude", &exclude)] {
@@ -251,7 +290,11 @@ fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<Cluste
             globset::Glob::new(glob).map_err(|e| format!("{name}.topics.{key}: {e}"))?;
         }
     }
-    Ok(ClusterTopics { bootstrap_servers, include, exclude })
+    Ok(ClusterTopics {
+        bootstrap_servers,
+        include,
+        exclude,
+    })
 }
 
 fn resolve_backup(source: Option<ClusterSection>, section: BackupSection) -> Result<BackupConfig, String> {
@@ -261,9 +304,13 @@ fn resolve_backup(source: Option<ClusterSection>, section: BackupSection) -> Res
             .parse()
             .map_err(|_| error::not_one_of("backup.compression", &name, &["none", "lz4", "zstd"]))?,
     };
-    let segment_max_bytes = section.segment_max_bytes.map_or(DEFAULT_SEGMENT_MAX_BYTES, |n| n.0);
+    let segment_max_bytes = section
+        .segment_max_bytes
+        .map_or(DEFAULT_SEGMENT_MAX_BYTES, |n| n.0);
     if segment_max_bytes < 1024 * 1024 {
-        return Err(format!("backup.segment_max_bytes: {segment_max_bytes} is less than 1 MiB (1048576)"));
+        return Err(format!(
+            "backup.segment_max_bytes: {segment_max_bytes} is less than 1 MiB (1048576)"
+        ));
     }
     Ok(BackupConfig {
         source: resolve_cluster(source, "source")?,
@@ -275,7 +322,11 @@ fn resolve_backup(source: Option<ClusterSection>, section: BackupSection) -> Res
 }
 
 fn resolve_restore(target: Option<ClusterSection>, section: RestoreSection) -> Result<RestoreConfig, String> {
-    let strategy = match section.consumer_group_strategy.as_ref().map_or("skip", |t| t.0.as_str()) {
+    let strategy = match section
+        .consumer_group_strategy
+        .as_ref()
+        .map_or("skip", |t| t.0.as_str())
+    {
         "skip" => ConsumerGroupStrategy::Skip,
         "header-based" => ConsumerGroupStrategy::HeaderBased,
         "manual" => ConsumerGroupStrategy::Manual,
@@ -286,14 +337,34 @@ fn resolve_restore(target: Option<ClusterSection>, section: RestoreSection) -> R
             ));
         }
         other => {
-            let known = ["skip", "header-based", "timestamp-based", "cluster-scan", "manual"];
-            return Err(error::not_one_of("restore.consumer_group_strategy", other, &known));
+            let known = [
+                "skip",
+                "header-based",
+                "timestamp-based",
+                "cluster-scan",
+                "manual",
+            ];
+            return Err(error::not_one_of(
+                "restore.consumer_group_strategy",
+                other,
+                &known,
+            ));
         }
     };
-    let on_existing_data = match section.on_existing_data.as_ref().map_or("refuse", |t| t.0.as_str()) {
+    let on_existing_data = match section
+        .on_existing_data
+        .as_ref()
+        .map_or("refuse", |t| t.0.as_str())
+    {
         "refuse" => OnExistingData::Refuse,
         "append" => OnExistingData::Append,
-        other => return Err(error::not_one_of("restore.on_existing_data", other, &["refuse", "append"])),
+        other => {
+            return Err(error::not_one_of(
+                "restore.on_existing_data",
+                other,
+                &["refuse", "append"],
+            ));
+        }
     };
     let reset_consumer_offsets = section.reset_consumer_offsets.is_some_and(|b| b.0);
     if reset_consumer_offsets && strategy != ConsumerGroupStrategy::HeaderBased {

@@ -38,24 +38,43 @@ fn defaults_are_the_documented_ones() {
     let plain = RESTORE.split("restore:\n").next().unwrap();
     let config = Config::from_yaml(plain, "r.yaml");
     assert!(config.is_err(), "cut inside `mode: restore`: no target");
-    let config = Config::from_yaml(&RESTORE.replace("restore:\n  consumer_group_strategy: header-based\n", ""), "r.yaml").unwrap();
+    let config = Config::from_yaml(
+        &RESTORE.replace("restore:\n  consumer_group_strategy: header-based\n", ""),
+        "r.yaml",
+    )
+    .unwrap();
     let restore = config.restore().unwrap();
     assert_eq!(restore.strategy, ConsumerGroupStrategy::Skip);
     assert!(!restore.include_original_offset_header);
     assert!(!restore.reset_consumer_offsets);
     assert_eq!(restore.on_existing_data, OnExistingData::Refuse);
-    assert_eq!(config.storage, StorageConfig::Filesystem { path: "/backups".into(), prefix: "prod".into() });
+    assert_eq!(
+        config.storage,
+        StorageConfig::Filesystem {
+            path: "/backups".into(),
+            prefix: "prod".into()
+        }
+    );
 }
 
 #[test]
 fn a_misspelt_key_names_the_nearest_one_and_the_line() {
     let message = error(&BACKUP.replace("backup_id", "backup_ids"));
-    assert!(message.contains("unknown key `backup_ids`") && message.contains("`backup_id`"), "{message}");
+    assert!(
+        message.contains("unknown key `backup_ids`") && message.contains("`backup_id`"),
+        "{message}"
+    );
     let message = error(&RESTORE.replace("consumer_group_strategy", "consumer_groups_strategy"));
-    assert!(message.contains("restore: unknown key") && message.contains("did you mean `consumer_group_strategy`"));
+    assert!(
+        message.contains("restore: unknown key")
+            && message.contains("did you mean `consumer_group_strategy`")
+    );
     assert!(message.contains("line 9"), "{message}");
     let message = error(&format!("{BACKUP}compression: zstd\n"));
-    assert!(message.contains("`compression` belongs under `backup:`"), "{message}");
+    assert!(
+        message.contains("`compression` belongs under `backup:`"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -75,7 +94,9 @@ fn a_value_that_cannot_be_used_says_what_can() {
 
 #[test]
 fn sections_of_the_other_mode_are_not_ignored() {
-    assert!(error(&format!("{BACKUP}restore: {{}}\n")).contains("`restore:` has no meaning with `mode: backup`"));
+    assert!(
+        error(&format!("{BACKUP}restore: {{}}\n")).contains("`restore:` has no meaning with `mode: backup`")
+    );
     let config = Config::from_yaml(BACKUP, "b.yaml").unwrap();
     assert!(config.restore().unwrap_err().to_string().contains("mode: backup"));
 }
@@ -83,7 +104,13 @@ fn sections_of_the_other_mode_are_not_ignored() {
 #[test]
 fn resetting_needs_a_strategy_that_can() {
     let auto = format!("{RESTORE}  reset_consumer_offsets: true\n");
-    assert!(Config::from_yaml(&auto, "r").unwrap().restore().unwrap().reset_consumer_offsets);
+    assert!(
+        Config::from_yaml(&auto, "r")
+            .unwrap()
+            .restore()
+            .unwrap()
+            .reset_consumer_offsets
+    );
     assert!(error(&auto.replace("header-based", "manual")).contains("header-based"));
     assert!(error(&auto.replace("header-based", "timestamp-based")).contains("not built into this version"));
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kafka_wire::{Cluster, Isolation, OffsetCommit, OffsetSpec, TopicPartition};
+use kafka_wire::{Cluster, IsolationLevel, OffsetCommit, OffsetSpec, TopicPartition};
 use offset_mapping::{GroupResetPlan, OffsetResetPlan};
 
 use super::gather::committed_offsets;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a reset has done.
 #[derive(Debug, Clone, Default)]
@@ -53,12 +53,14 @@ pub struct PartitionFailure {
 impl OffsetResetReport {
     /// True when every group of the plan was reset.
     pub fn is_complete(&self) -> bool {
-        self.groups.iter().all(|group| matches!(group.outcome, GroupResetOutcome::Reset))
+        self.groups
+            .iter()
+            .all(|group| matches!(group.outcome, GroupResetOutcome::Reset))
     }
 }
 
 pub(super) async fn execute(cluster: &Cluster, plan: &OffsetResetPlan) -> Result<OffsetResetReport> {
-    let bounds = LogBounds::of(cluster, plan).await?;
+    let bounds = LogBounds::of(cluster, plan).await;
     let mut report = OffsetResetReport::default();
     for group in &plan.groups {
         let outcome = reset_group(cluster, group, &bounds).await;
@@ -72,7 +74,10 @@ pub(super) async fn execute(cluster: &Cluster, plan: &OffsetResetPlan) -> Result
             }
             GroupResetOutcome::Refused(_) => {}
         }
-        report.groups.push(GroupReset { group_id: group.group_id.clone(), outcome });
+        report.groups.push(GroupReset {
+            group_id: group.group_id.clone(),
+            outcome,
+        });
     }
     Ok(report)
 }
@@ -85,28 +90,38 @@ struct LogBounds {
 }
 
 impl LogBounds {
-    async fn of(cluster: &Cluster, plan: &OffsetResetPlan) -> Result<Self> {
+    async fn of(cluster: &Cluster, plan: &OffsetResetPlan) -> Self {
         let all = plan.groups.iter().flat_map(|group| &group.partitions);
-        let mut partitions: Vec<TopicPartition> = all.map(|p| TopicPartition::new(p.topic.clone(), p.partition)).collect();
+        let mut partitions: Vec<TopicPartition> = all
+            .map(|p| TopicPartition::new(p.topic.as_str(), p.partition))
+            .collect();
         partitions.sort();
         partitions.dedup();
         let bound = async |spec| {
-            let listed = cluster.list_offsets(spec, Isolation::ReadUncommitted, &partitions).await;
-            let listed = listed.map_err(Error::kafka("reading the offsets of the target's partitions"))?;
+            let listed = cluster
+                .list_offsets(&partitions, spec, IsolationLevel::ReadUncommitted)
+                .await;
             // A partition without an answer has no bounds, and its positions are refused below.
-            let answered = listed.into_iter().filter_map(|(partition, result)| Some((partition, result.ok()?.offset)));
-            Ok::<_, Error>(answered.collect())
+            let answered = listed
+                .into_iter()
+                .filter_map(|(partition, result)| Some((partition, result.ok()?.offset)));
+            answered.collect()
         };
-        Ok(Self { starts: bound(OffsetSpec::Earliest).await?, ends: bound(OffsetSpec::Latest).await? })
+        Self {
+            starts: bound(OffsetSpec::Earliest).await,
+            ends: bound(OffsetSpec::Latest).await,
+        }
     }
 
     fn problem(&self, partition: &TopicPartition, offset: i64) -> Option<String> {
         match (self.starts.get(partition), self.ends.get(partition)) {
             (Some(start), Some(end)) if (*start..=*end).contains(&offset) => None,
-            (Some(start), Some(end)) => {
-                Some(format!("{partition}: offset {offset} is outside of the target's log, which goes from {start} to {end}"))
-            }
-            _ => Some(format!("{partition}: the target has no such partition, or did not say where its log starts and ends")),
+            (Some(start), Some(end)) => Some(format!(
+                "{partition}: offset {offset} is outside of the target's log, which goes from {start} to {end}"
+            )),
+            _ => Some(format!(
+                "{partition}: the target has no such partition, or did not say where its log starts and ends"
+            )),
         }
     }
 }
@@ -115,7 +130,12 @@ async fn reset_group(cluster: &Cluster, group: &GroupResetPlan, bounds: &LogBoun
     let outside: Vec<String> = group
         .partitions
         .iter()
-        .filter_map(|p| bounds.problem(&TopicPartition::new(p.topic.clone(), p.partition), p.target_offset))
+        .filter_map(|p| {
+            bounds.problem(
+                &TopicPartition::new(p.topic.as_str(), p.partition),
+                p.target_offset,
+            )
+        })
         .collect();
     if !outside.is_empty() {
         return GroupResetOutcome::Refused(outside.join("; "));
@@ -127,9 +147,18 @@ async fn reset_group(cluster: &Cluster, group: &GroupResetPlan, bounds: &LogBoun
         Ok(failures) if failures.is_empty() => GroupResetOutcome::Reset,
         Ok(failures) => GroupResetOutcome::Partial(failures),
         Err(error) => {
-            let all = group.partitions.iter().map(|p| TopicPartition::new(p.topic.clone(), p.partition));
+            let all = group
+                .partitions
+                .iter()
+                .map(|p| TopicPartition::new(p.topic.as_str(), p.partition));
             let problem = format!("whether it was set is not known: {error}");
-            GroupResetOutcome::Partial(all.map(|partition| PartitionFailure { partition, problem: problem.clone() }).collect())
+            GroupResetOutcome::Partial(
+                all.map(|partition| PartitionFailure {
+                    partition,
+                    problem: problem.clone(),
+                })
+                .collect(),
+            )
         }
     }
 }
@@ -139,16 +168,20 @@ async fn not_resettable(cluster: &Cluster, group: &GroupResetPlan) -> Option<Str
     if group.not_in_backup {
         return Some("the backup has no committed offsets of this group".to_owned());
     }
-    let described = match cluster.describe_groups(std::slice::from_ref(&group.group_id)).await {
-        Ok(described) => described,
-        Err(error) => return Some(format!("its members could not be asked for: {error}")),
-    };
-    for (_, result) in described {
+    for (_, result) in cluster
+        .describe_groups(std::slice::from_ref(&group.group_id))
+        .await
+    {
         match result {
-            Ok(description) if !description.members.is_empty() => {
-                let clients: Vec<&str> = description.members.iter().map(|member| member.client_id.as_str()).collect();
+            Ok(description) if !description.is_idle() => {
+                let clients: Vec<&str> = description
+                    .members
+                    .iter()
+                    .map(|member| member.client_id.as_str())
+                    .collect();
                 return Some(format!(
-                    "it has {} member(s) ({}), whose own commits would overwrite the reset: stop them first",
+                    "it is {} with {} member(s) ({}), whose own commits would overwrite the reset: stop them first",
+                    description.state,
                     clients.len(),
                     clients.join(", ")
                 ));
@@ -164,24 +197,20 @@ async fn commit_and_read_back(cluster: &Cluster, group: &GroupResetPlan) -> Resu
     let commits: Vec<OffsetCommit> = group
         .partitions
         .iter()
-        .map(|p| OffsetCommit {
-            topic: p.topic.clone(),
-            partition: p.partition,
-            offset: p.target_offset,
-            metadata: p.metadata.clone(),
+        .map(|p| {
+            let partition = TopicPartition::new(p.topic.as_str(), p.partition);
+            OffsetCommit::new(partition, p.target_offset).with_metadata(p.metadata.as_str())
         })
         .collect();
-    let what = format!("committing the offsets of group {}", group.group_id);
-    let results = cluster.commit_offsets(&group.group_id, &commits).await.map_err(Error::kafka(what))?;
     let mut failures: BTreeMap<TopicPartition, String> = BTreeMap::new();
-    for (partition, result) in results {
+    for (partition, result) in cluster.commit_offsets(&group.group_id, &commits).await {
         if let Err(error) = result {
             failures.insert(partition, error.to_string());
         }
     }
     let committed = committed_offsets(cluster, &group.group_id).await?;
     for commit in commits {
-        let partition = TopicPartition::new(commit.topic, commit.partition);
+        let partition = commit.partition;
         let found = committed.get(&partition);
         if found.map(|(offset, metadata)| (*offset, metadata)) != Some((commit.offset, &commit.metadata)) {
             let found = found.map_or("nothing".to_owned(), |(offset, _)| format!("offset {offset}"));
@@ -189,5 +218,8 @@ async fn commit_and_read_back(cluster: &Cluster, group: &GroupResetPlan) -> Resu
             failures.entry(partition).or_insert(problem);
         }
     }
-    Ok(failures.into_iter().map(|(partition, problem)| PartitionFailure { partition, problem }).collect())
+    Ok(failures
+        .into_iter()
+        .map(|(partition, problem)| PartitionFailure { partition, problem })
+        .collect())
 }

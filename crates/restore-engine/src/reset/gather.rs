@@ -20,7 +20,7 @@ pub(super) async fn previous_positions(cluster: &Cluster, plan: &mut OffsetReset
     });
     for (group, committed) in plan.groups.iter_mut().zip(committed.await?) {
         for partition in &mut group.partitions {
-            let key = TopicPartition::new(partition.topic.clone(), partition.partition);
+            let key = TopicPartition::new(partition.topic.as_str(), partition.partition);
             partition.previous_target_offset = committed.get(&key).map(|(offset, _)| *offset);
         }
     }
@@ -28,14 +28,19 @@ pub(super) async fn previous_positions(cluster: &Cluster, plan: &mut OffsetReset
 }
 
 /// Committed offset and metadata of every partition for which the group has one.
-pub(super) async fn committed_offsets(cluster: &Cluster, group: &str) -> Result<BTreeMap<TopicPartition, (i64, String)>> {
+pub(super) async fn committed_offsets(
+    cluster: &Cluster,
+    group: &str,
+) -> Result<BTreeMap<TopicPartition, (i64, String)>> {
     let what = format!("reading the committed offsets of group {group} on the target");
-    let fetched = cluster.fetch_offsets(group, None).await.map_err(Error::kafka(what.clone()))?;
+    let fetched = cluster
+        .fetch_offsets(group)
+        .await
+        .map_err(Error::kafka(what.clone()))?;
     let mut committed = BTreeMap::new();
     for (partition, result) in fetched {
-        if let Some(commit) = result.map_err(Error::kafka(format!("{what}, {partition}")))? {
-            committed.insert(partition, (commit.offset, commit.metadata));
-        }
+        let commit = result.map_err(Error::kafka(format!("{what}, {partition}")))?;
+        committed.insert(partition, (commit.offset, commit.metadata));
     }
     Ok(committed)
 }

@@ -25,7 +25,10 @@ pub struct OffsetResetExecutor {
 impl OffsetResetExecutor {
     /// `bootstrap_servers` only go into the scripts that are made from plans.
     pub fn new(cluster: Cluster, bootstrap_servers: Vec<String>) -> Self {
-        Self { cluster, bootstrap_servers }
+        Self {
+            cluster,
+            bootstrap_servers,
+        }
     }
 
     /// The plan for `groups` (all groups of the mapping when empty), with the positions that the groups have on this

@@ -55,15 +55,26 @@ pub(super) struct Shared {
 
 /// Restores one partition; returns once every record of it is acknowledged at the offset that the map says.
 pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Result<RestoredPartition> {
-    let PartitionJob { topic, partition, blocks, target_next, positions, options } = job;
+    let PartitionJob {
+        topic,
+        partition,
+        blocks,
+        target_next,
+        positions,
+        options,
+    } = job;
     let number = partition.partition;
     let mut map = new_map(&topic, &partition, target_next)?;
     let mut position_timestamps = BTreeMap::new();
 
-    let writer = shared.producer.partition(&topic, number, target_next).await;
-    let writer = writer.map_err(Error::kafka(format!("opening {topic}/{number} on the target")))?;
+    let writer = shared
+        .producer
+        .partition(topic.as_str(), number, target_next)
+        .await;
+    let mut writer = writer.map_err(Error::kafka(format!("opening {topic}/{number} on the target")))?;
     let visible = partition.log_start_offset..partition.end_offset;
-    let preparation = Preparation::new(&options, visible, positions).map_err(|e| Error::partition(&topic, number, e))?;
+    let preparation =
+        Preparation::new(&options, visible, positions).map_err(|e| Error::partition(&topic, number, e))?;
     let mut prepared = Blocks::start(&shared, blocks, preparation);
     let (mut stored_records, mut records) = (0, 0);
     while let Some(block) = prepared.next().await? {
@@ -86,7 +97,10 @@ pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Resu
         position_timestamps.extend(block.position_timestamps);
         shared.progress.add(&shared.context, block.records, block.bytes);
     }
-    let next = writer.flush().await.map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
+    let next = writer
+        .flush()
+        .await
+        .map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
     if stored_records != partition.records || records != map.records() {
         let problem = format!(
             "the manifest says {} records, {stored_records} were read and {} of {records} written",
@@ -96,12 +110,21 @@ pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Resu
         return Err(Error::partition(&topic, number, problem));
     }
     check_end(&topic, number, &map, next)?;
-    Ok(RestoredPartition { topic, partition: number, map, position_timestamps })
+    Ok(RestoredPartition {
+        topic,
+        partition: number,
+        map,
+        position_timestamps,
+    })
 }
 
 fn new_map(topic: &str, partition: &Partition, target_next: i64) -> Result<PartitionMap> {
     let gaps = partition.gaps.iter().map(|gap| gap.from..gap.to).collect();
-    let coverage = Coverage { start: partition.log_start_offset, end: partition.end_offset, gaps };
+    let coverage = Coverage {
+        start: partition.log_start_offset,
+        end: partition.end_offset,
+        gaps,
+    };
     PartitionMap::new(coverage, target_next).map_err(|e| Error::partition(topic, partition.partition, e))
 }
 
@@ -109,7 +132,9 @@ fn new_map(topic: &str, partition: &Partition, target_next: i64) -> Result<Parti
 fn check_end(topic: &str, partition: i32, map: &PartitionMap, next: i64) -> Result<()> {
     let expected = map.target_last().map_or(map.target_next(), |last| last + 1);
     if next != expected {
-        let problem = format!("the target's log ends at {next} instead of {expected} after the last record was written");
+        let problem = format!(
+            "the target's log ends at {next} instead of {expected} after the last record was written"
+        );
         return Err(Error::partition(topic, partition, problem));
     }
     Ok(())
@@ -134,7 +159,9 @@ impl Blocks {
                     Ok((prepared, back)) => (Ok(prepared), Some(back)),
                     Err(error) => (Err(error), None),
                 };
-                let (true, Some(back)) = (sender.send(message).await.is_ok(), back) else { return };
+                let (true, Some(back)) = (sender.send(message).await.is_ok(), back) else {
+                    return;
+                };
                 preparation = back;
             }
         });
@@ -154,7 +181,12 @@ impl Drop for Blocks {
 
 /// Reads a block, checks it, and prepares its batches on a worker. The bytes stay in the budget until the target has
 /// acknowledged the last batch that uses them.
-async fn prepare(shared: &Shared, block: BlockRef, preparation: Preparation, last: bool) -> Result<(PreparedBlock, Preparation)> {
+async fn prepare(
+    shared: &Shared,
+    block: BlockRef,
+    preparation: Preparation,
+    last: bool,
+) -> Result<(PreparedBlock, Preparation)> {
     let size = preparation.memory_for(&block.entry);
     let permit = shared.budget.acquire(size).await;
     let stored = read_block(&shared.context, &block).await?;
@@ -163,7 +195,8 @@ async fn prepare(shared: &Shared, block: BlockRef, preparation: Preparation, las
         let damaged = |e: &dyn std::fmt::Display| Error::damaged(&block.object, e);
         let batches = decode_block(&block.entry, stored).map_err(|e| damaged(&e))?;
         let prepared = preparation.block(permit.attach(batches), last);
-        let prepared = prepared.map_err(|e| damaged(&format!("block at byte {}: {e}", block.entry.position)))?;
+        let prepared =
+            prepared.map_err(|e| damaged(&format!("block at byte {}: {e}", block.entry.position)))?;
         Ok((prepared, preparation))
     };
     shared.context.workers.run(work).await?

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kafka_wire::{Cluster, Isolation, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
+use kafka_wire::{Cluster, IsolationLevel, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
 use segment_format::Manifest;
 use segment_format::manifest::Topic;
 
@@ -42,11 +42,18 @@ pub(super) enum TopicAction {
 
 impl RestorePlan {
     pub(super) fn records(&self) -> u64 {
-        self.topics.iter().flat_map(|topic| &topic.source.partitions).map(|partition| partition.records).sum()
+        self.topics
+            .iter()
+            .flat_map(|topic| &topic.source.partitions)
+            .map(|partition| partition.records)
+            .sum()
     }
 
     pub(super) fn partitions(&self) -> usize {
-        self.topics.iter().map(|topic| topic.source.partitions.len()).sum()
+        self.topics
+            .iter()
+            .map(|topic| topic.source.partitions.len())
+            .sum()
     }
 }
 
@@ -58,7 +65,11 @@ pub(super) async fn make(
     config: &RestoreConfig,
 ) -> Result<RestorePlan> {
     let selection = TopicSelection::new(&config.target)?;
-    let chosen: Vec<&Topic> = manifest.topics.iter().filter(|t| selection.contains(&t.name, is_internal(&t.name))).collect();
+    let chosen: Vec<&Topic> = manifest
+        .topics
+        .iter()
+        .filter(|t| selection.contains(&t.name, is_internal(&t.name)))
+        .collect();
     if chosen.is_empty() {
         let all: Vec<String> = manifest.topics.iter().map(|topic| topic.name.clone()).collect();
         return Err(selection.nothing_matches(&format!("backup `{}`", manifest.backup_id), &all));
@@ -66,9 +77,15 @@ pub(super) async fn make(
     let names: Vec<&str> = chosen.iter().map(|topic| topic.name.as_str()).collect();
     let blocks = source::locate_blocks(context, manifest, &names).await?;
 
-    let metadata =
-        cluster.metadata(TopicFilter::All).await.map_err(Error::kafka("listing the topics of the target cluster"))?;
-    let mut plan = RestorePlan { topics: Vec::new(), blocks, warnings: Vec::new() };
+    let metadata = cluster
+        .metadata(TopicFilter::All)
+        .await
+        .map_err(Error::kafka("listing the topics of the target cluster"))?;
+    let mut plan = RestorePlan {
+        topics: Vec::new(),
+        blocks,
+        warnings: Vec::new(),
+    };
     let mut problems = Vec::new();
     for topic in chosen {
         let action = match metadata.topics.get(&topic.name) {
@@ -78,7 +95,11 @@ pub(super) async fn make(
                 TopicAction::Use
             }
         };
-        plan.topics.push(TopicPlan { source: topic.clone(), action, target_next: BTreeMap::new() });
+        plan.topics.push(TopicPlan {
+            source: topic.clone(),
+            action,
+            target_next: BTreeMap::new(),
+        });
     }
     // Asking for offsets of partitions that are not there would only hide the problem found.
     if problems.is_empty() {
@@ -92,7 +113,10 @@ pub(super) async fn make(
 
 /// Kafka's own topics; the source's metadata said so when the backup was made, but a target could differ.
 fn is_internal(topic: &str) -> bool {
-    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    matches!(
+        topic,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
 }
 
 fn create(topic: &Topic, brokers: usize, warnings: &mut Vec<String>) -> TopicAction {
@@ -104,7 +128,9 @@ fn create(topic: &Topic, brokers: usize, warnings: &mut Vec<String>) -> TopicAct
             topic.name
         ));
     }
-    TopicAction::Create { replication_factor: wanted.min(possible) }
+    TopicAction::Create {
+        replication_factor: wanted.min(possible),
+    }
 }
 
 fn too_few_partitions(topic: &Topic, existing: &TopicMetadata) -> Option<String> {
@@ -127,7 +153,12 @@ async fn look_at_logs(
 ) -> Result<()> {
     let existing = topics.iter().filter(|topic| topic.action == TopicAction::Use);
     let partitions: Vec<TopicPartition> = existing
-        .flat_map(|t| t.source.partitions.iter().map(|p| TopicPartition::new(t.source.name.clone(), p.partition)))
+        .flat_map(|t| {
+            t.source
+                .partitions
+                .iter()
+                .map(|p| TopicPartition::new(t.source.name.clone(), p.partition))
+        })
         .collect();
     let starts = list_offsets(cluster, OffsetSpec::Earliest, &partitions).await?;
     let ends = list_offsets(cluster, OffsetSpec::Latest, &partitions).await?;
@@ -137,7 +168,10 @@ async fn look_at_logs(
             let key = TopicPartition::new(topic.source.name.clone(), partition.partition);
             let (start, end) = match topic.action {
                 TopicAction::Create { .. } => (0, 0),
-                TopicAction::Use => (starts.get(&key).copied().unwrap_or(0), ends.get(&key).copied().unwrap_or(0)),
+                TopicAction::Use => (
+                    starts.get(&key).copied().unwrap_or(0),
+                    ends.get(&key).copied().unwrap_or(0),
+                ),
             };
             held += (end - start).max(0);
             topic.target_next.insert(partition.partition, end);
@@ -162,8 +196,9 @@ pub(super) async fn list_offsets(
     if partitions.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let listed = cluster.list_offsets(spec, Isolation::ReadUncommitted, partitions).await;
-    let listed = listed.map_err(Error::kafka("reading the offsets of the target's partitions"))?;
+    let listed = cluster
+        .list_offsets(partitions, spec, IsolationLevel::ReadUncommitted)
+        .await;
     let each = listed.into_iter().map(|(partition, result)| {
         let what = format!("reading the offsets of {partition} on the target");
         Ok((partition, result.map_err(Error::kafka(what))?.offset))

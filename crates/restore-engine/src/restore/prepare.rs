@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use kafka_wire::batch::{
-    AppendedHeader, BatchError, BatchIter, HEADER_LEN, LogEntry, Passthrough, RawBatch, SourceRun, TranscodeOptions, Transcoder,
+    AppendedHeader, BatchError, BatchIter, HEADER_LEN, LogEntry, Passthrough, RawBatch, SourceRun,
+    TranscodeOptions, Transcoder,
 };
 use kafka_wire::codec::Decompressor;
 use segment_format::BlockEntry;
@@ -64,9 +65,15 @@ pub(super) struct Preparation {
 
 impl Preparation {
     /// `visible`: the offsets that the backup covers. `positions`: committed source offsets of the partition, sorted.
-    pub(super) fn new(options: &PrepareOptions, visible: Range<i64>, mut positions: Vec<i64>) -> Result<Self, BatchError> {
+    pub(super) fn new(
+        options: &PrepareOptions,
+        visible: Range<i64>,
+        mut positions: Vec<i64>,
+    ) -> Result<Self, BatchError> {
         let append = options.origin_headers.as_ref();
-        let append = append.map(|cluster| AppendedHeader::original_position(cluster.as_deref())).unwrap_or_default();
+        let append = append
+            .map(|cluster| AppendedHeader::original_position(cluster.as_deref()))
+            .unwrap_or_default();
         positions.reverse();
         let adds_headers = !append.is_empty();
         let transcoder = Transcoder::new(TranscodeOptions {
@@ -76,35 +83,51 @@ impl Preparation {
             max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
             ..TranscodeOptions::default()
         })?;
-        Ok(Self { transcoder, adds_headers, visible, decompressor: Decompressor::new(), scratch: Vec::new(), positions })
+        Ok(Self {
+            transcoder,
+            adds_headers,
+            visible,
+            decompressor: Decompressor::new(),
+            scratch: Vec::new(),
+            positions,
+        })
     }
 
     /// Bytes that preparing a block takes until its batches are acknowledged.
     pub(super) fn memory_for(&self, entry: &BlockEntry) -> usize {
         let raw = entry.raw_len as usize;
         // Stored bytes are gone before new batches are written, and those take the place of the raw ones.
-        let stored_or_rewritten = if self.adds_headers { raw } else { entry.stored_len as usize };
+        let stored_or_rewritten = if self.adds_headers {
+            raw
+        } else {
+            entry.stored_len as usize
+        };
         raw + stored_or_rewritten
     }
 
     /// The batches of a block, `last` of the partition or not.
     pub(super) fn block(&mut self, batches: Bytes, last: bool) -> Result<PreparedBlock, BatchError> {
         let bytes = batches.len() as u64;
-        let mut block =
-            PreparedBlock {
-                batches: Vec::new(),
-                stored_records: 0,
-                records: 0,
-                bytes,
-                last_timestamp: None,
-                position_timestamps: Vec::new(),
-            };
+        let mut block = PreparedBlock {
+            batches: Vec::new(),
+            stored_records: 0,
+            records: 0,
+            bytes,
+            last_timestamp: None,
+            position_timestamps: Vec::new(),
+        };
         let mut entries = BatchIter::new(batches);
         let mut final_batch = None;
         for entry in &mut entries {
             let batch = match entry? {
                 LogEntry::Batch(batch) => batch,
-                LogEntry::Legacy(entry) => return Err(BatchError::Magic { position: 0, base_offset: entry.offset, magic: entry.magic }),
+                LogEntry::Legacy(entry) => {
+                    return Err(BatchError::Magic {
+                        position: 0,
+                        base_offset: entry.offset,
+                        magic: entry.magic,
+                    });
+                }
             };
             if batch.header.record_count == 0 {
                 continue;
@@ -115,7 +138,10 @@ impl Preparation {
             final_batch = Some(batch);
         }
         if entries.trailing() > 0 {
-            return Err(BatchError::Truncated { needed: HEADER_LEN, available: entries.trailing() });
+            return Err(BatchError::Truncated {
+                needed: HEADER_LEN,
+                available: entries.trailing(),
+            });
         }
         if let Some(batch) = final_batch.filter(|_| last) {
             block.last_timestamp = self.last_timestamp(&batch)?;
@@ -134,30 +160,45 @@ impl Preparation {
                 first_timestamp: header.base_timestamp,
             };
             block.records += u64::from(run.length);
-            block.batches.push(PreparedBatch { batch: batch.clone(), runs: vec![run] });
+            block.batches.push(PreparedBatch {
+                batch: batch.clone(),
+                runs: vec![run],
+            });
             return Ok(());
         }
         for written in self.transcoder.transcode(batch)? {
             block.records += u64::from(written.records());
-            block.batches.push(PreparedBatch { batch: written.batch, runs: written.runs });
+            block.batches.push(PreparedBatch {
+                batch: written.batch,
+                runs: written.runs,
+            });
         }
         Ok(())
     }
 
     /// Finds the timestamps of the records that the groups read next. Only batches that hold one are decompressed.
     fn note_positions(&mut self, batch: &RawBatch, block: &mut PreparedBlock) -> Result<(), BatchError> {
-        if self.positions.last().is_none_or(|position| *position > batch.header.last_offset()) {
+        if self
+            .positions
+            .last()
+            .is_none_or(|position| *position > batch.header.last_offset())
+        {
             return Ok(());
         }
         let header = batch.header;
-        for record in self.decompressor.records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
+        for record in self
+            .decompressor
+            .records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)?
+        {
             let record = record?;
             let offset = header.base_offset + i64::from(record.offset_delta);
             if !self.visible.contains(&offset) {
                 continue;
             }
             while let Some(position) = self.positions.pop_if(|position| *position <= offset) {
-                block.position_timestamps.push((position, header.timestamp(record.timestamp_delta)));
+                block
+                    .position_timestamps
+                    .push((position, header.timestamp(record.timestamp_delta)));
             }
         }
         Ok(())
@@ -166,9 +207,15 @@ impl Preparation {
     fn last_timestamp(&mut self, batch: &RawBatch) -> Result<Option<i64>, BatchError> {
         let header = batch.header;
         let mut last = None;
-        for record in self.decompressor.records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)? {
+        for record in self
+            .decompressor
+            .records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)?
+        {
             let record = record?;
-            if self.visible.contains(&(header.base_offset + i64::from(record.offset_delta))) {
+            if self
+                .visible
+                .contains(&(header.base_offset + i64::from(record.offset_delta)))
+            {
                 last = Some(header.timestamp(record.timestamp_delta));
             }
         }

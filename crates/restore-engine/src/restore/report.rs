@@ -33,8 +33,13 @@ pub(super) async fn save(
     mapping: &OffsetMapping,
 ) -> Result<String> {
     let mut json = Vec::new();
-    mapping.write_json(&mut json, Pairs::Runs)?;
-    let name = layout::mapping_name(&manifest.backup_id, context.now_ms, &format!("{:016x}", rand::random::<u64>()));
+    let written = mapping.write_json(&mut json, Pairs::Runs);
+    written.map_err(|e| Error::Internal(format!("the mapping could not be written as JSON: {e}")))?;
+    let name = layout::mapping_name(
+        &manifest.backup_id,
+        context.now_ms,
+        &format!("{:016x}", rand::random::<u64>()),
+    );
     if let Some(path) = report {
         write_whole(path, &json)?;
     }
@@ -61,18 +66,38 @@ fn staged_name(path: &Path) -> std::path::PathBuf {
 }
 
 fn output_error(path: &Path, source: std::io::Error) -> Error {
-    Error::Output { path: path.display().to_string(), source }
+    Error::Output {
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 /// Which restored records the broker will delete once retention is back: they are older than their topic keeps them.
-pub(super) fn retention_warnings(context: &Context, manifest: &Manifest, restored: &[RestoredPartition]) -> Vec<String> {
+pub(super) fn retention_warnings(
+    context: &Context,
+    manifest: &Manifest,
+    restored: &[RestoredPartition],
+) -> Vec<String> {
     let mut warnings = Vec::new();
     for topic in &manifest.topics {
-        let deletes = topic.configs.get("cleanup.policy").is_none_or(|policy| policy.contains("delete"));
-        let retention = topic.configs.get("retention.ms").and_then(|ms| ms.parse::<i64>().ok());
-        let Some(retention) = retention.filter(|ms| deletes && *ms >= 0) else { continue };
+        let deletes = topic
+            .configs
+            .get("cleanup.policy")
+            .is_none_or(|policy| policy.contains("delete"));
+        let retention = topic
+            .configs
+            .get("retention.ms")
+            .and_then(|ms| ms.parse::<i64>().ok());
+        let Some(retention) = retention.filter(|ms| deletes && *ms >= 0) else {
+            continue;
+        };
         let of_topic = restored.iter().filter(|partition| partition.topic == topic.name);
-        let Some(oldest) = of_topic.filter_map(|partition| partition.map.first_timestamp()).min() else { continue };
+        let Some(oldest) = of_topic
+            .filter_map(|partition| partition.map.first_timestamp())
+            .min()
+        else {
+            continue;
+        };
         let age = context.now_ms.saturating_sub(oldest);
         if oldest >= 0 && age > retention {
             warnings.push(format!(

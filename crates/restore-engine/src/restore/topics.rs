@@ -44,25 +44,40 @@ struct FinalSettings {
 pub(super) async fn shelter(cluster: &Cluster, topics: &[TopicPlan]) -> Result<Sheltered> {
     create_missing(cluster, topics).await?;
     let names: Vec<String> = topics.iter().map(|topic| topic.source.name.clone()).collect();
-    let what = "reading the configs of the target's topics";
     let mut described: BTreeMap<String, Vec<ConfigEntry>> = BTreeMap::new();
-    for (topic, entries) in cluster.describe_configs(&names).await.map_err(Error::kafka(what))? {
-        let entries = entries.map_err(Error::kafka(format!("reading the configs of {topic} on the target")))?;
+    for (topic, entries) in cluster.describe_topic_configs(&names).await {
+        let entries = entries.map_err(Error::kafka(format!(
+            "reading the configs of {topic} on the target"
+        )))?;
         described.insert(topic, entries);
     }
-    let mut sheltered = Sheltered { topics: Vec::new(), max_batch_bytes: BTreeMap::new() };
+    let mut sheltered = Sheltered {
+        topics: Vec::new(),
+        max_batch_bytes: BTreeMap::new(),
+    };
     let mut changes = Vec::new();
     for topic in topics {
         let entries = described.remove(&topic.source.name).unwrap_or_default();
         let known: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         let max_batch = largest_batch(topic, &entries);
-        let shelter: BTreeMap<String, String> =
-            shelter_settings(max_batch).into_iter().filter(|(name, _)| known.contains(name.as_str())).collect();
-        sheltered.topics.push(final_settings(topic, &entries, &known, &shelter));
-        sheltered.max_batch_bytes.insert(topic.source.name.clone(), max_batch);
-        changes.push((topic.source.name.clone(), shelter.into_iter().map(|(name, value)| ConfigChange::Set { name, value }).collect()));
+        let shelter: BTreeMap<String, String> = shelter_settings(max_batch)
+            .into_iter()
+            .filter(|(name, _)| known.contains(name.as_str()))
+            .collect();
+        sheltered
+            .topics
+            .push(final_settings(topic, &entries, &known, &shelter));
+        sheltered
+            .max_batch_bytes
+            .insert(topic.source.name.clone(), max_batch);
+        let change = shelter
+            .into_iter()
+            .fold(ConfigChange::new(), |change, (name, value)| {
+                change.set(name, value)
+            });
+        changes.push((topic.source.name.clone(), change));
     }
-    if let Err(error) = alter(cluster, changes, "sheltering").await {
+    if let Err(error) = alter(cluster, changes, "setting up").await {
         // Some topics may have changed already.
         let _ = sheltered.put_back(cluster).await;
         return Err(error);
@@ -75,15 +90,25 @@ impl Sheltered {
     pub(super) async fn put_back(&self, cluster: &Cluster) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         let mut changes = Vec::new();
-        for FinalSettings { topic, set, remove, unknown } in &self.topics {
-            let sets = set.iter().map(|(name, value)| ConfigChange::Set { name: name.clone(), value: value.clone() });
-            let removes = remove.iter().map(|name| ConfigChange::Reset { name: name.clone() });
-            changes.push((topic.clone(), sets.chain(removes).collect()));
+        for FinalSettings {
+            topic,
+            set,
+            remove,
+            unknown,
+        } in &self.topics
+        {
+            let change = set.iter().fold(ConfigChange::new(), |change, (name, value)| {
+                change.set(name, value)
+            });
+            changes.push((topic.clone(), remove.iter().fold(change, ConfigChange::reset)));
             if !unknown.is_empty() {
-                warnings.push(format!("{topic}: the target does not know {}, which the source had set", unknown.join(", ")));
+                warnings.push(format!(
+                    "{topic}: the target does not know {}, which the source had set",
+                    unknown.join(", ")
+                ));
             }
         }
-        alter(cluster, changes, "putting back").await?;
+        alter(cluster, changes, "putting back the settings of").await?;
         Ok(warnings)
     }
 }
@@ -92,22 +117,24 @@ async fn create_missing(cluster: &Cluster, topics: &[TopicPlan]) -> Result<()> {
     let missing: Vec<NewTopic> = topics
         .iter()
         .filter_map(|topic| {
-            let TopicAction::Create { replication_factor } = topic.action else { return None };
+            let TopicAction::Create { replication_factor } = topic.action else {
+                return None;
+            };
             // Only what every broker version knows; the rest follows once its names are known.
-            let configs = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
-            Some(NewTopic {
-                name: topic.source.name.clone(),
-                partitions: topic.source.partitions.len() as i32,
-                replication_factor,
-                configs: configs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
-            })
+            let new = NewTopic::new(topic.source.name.as_str(), topic.source.partitions.len() as i32);
+            let new = new
+                .with_replication_factor(replication_factor)
+                .with_config("cleanup.policy", "delete");
+            Some(
+                new.with_config("retention.ms", "-1")
+                    .with_config("retention.bytes", "-1"),
+            )
         })
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let created = cluster.create_topics(&missing, false).await.map_err(Error::kafka("creating topics on the target"))?;
-    for (topic, result) in created {
+    for (topic, result) in cluster.create_topics(&missing).await {
         result.map_err(Error::kafka(format!("creating topic {topic} on the target")))?;
     }
     Ok(())
@@ -128,12 +155,17 @@ fn shelter_settings(max_batch: u64) -> BTreeMap<String, String> {
         // By record time: years of records would otherwise make thousands of segments.
         ("segment.ms", FOREVER),
     ];
-    settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
 }
 
 fn largest_batch(topic: &TopicPlan, entries: &[ConfigEntry]) -> u64 {
     let configured = |value: Option<&String>| value.and_then(|value| value.parse::<u64>().ok());
-    let on_target = entries.iter().find(|entry| entry.name == "max.message.bytes").and_then(|entry| entry.value.as_ref());
+    let on_target = entries
+        .iter()
+        .find(|entry| entry.name == "max.message.bytes")
+        .and_then(|entry| entry.value.as_ref());
     let on_source = topic.source.configs.get("max.message.bytes");
     (topic.source.largest_batch + BATCH_SLACK)
         .max(configured(on_target).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES))
@@ -149,25 +181,44 @@ fn final_settings(
 ) -> FinalSettings {
     let (set, unknown): (BTreeMap<String, String>, Vec<String>) = match topic.action {
         TopicAction::Create { .. } => {
-            let (set, unknown) = topic.source.configs.clone().into_iter().partition(|(name, _)| known.contains(name.as_str()));
+            let (set, unknown) = topic
+                .source
+                .configs
+                .clone()
+                .into_iter()
+                .partition(|(name, _)| known.contains(name.as_str()));
             let unknown: BTreeMap<String, String> = unknown;
             (set, unknown.into_keys().collect())
         }
         // What an existing topic had set for itself; the backup does not change its settings.
         TopicAction::Use => {
-            let own = entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+            let own = entries
+                .iter()
+                .filter(|entry| entry.source == ConfigSource::DynamicTopic);
             let own = own.filter(|entry| shelter.contains_key(&entry.name));
-            (own.filter_map(|entry| Some((entry.name.clone(), entry.value.clone()?))).collect(), Vec::new())
+            (
+                own.filter_map(|entry| Some((entry.name.clone(), entry.value.clone()?)))
+                    .collect(),
+                Vec::new(),
+            )
         }
     };
-    let remove = shelter.keys().filter(|name| !set.contains_key(*name)).cloned().collect();
-    FinalSettings { topic: topic.source.name.clone(), set, remove, unknown }
+    let remove = shelter
+        .keys()
+        .filter(|name| !set.contains_key(*name))
+        .cloned()
+        .collect();
+    FinalSettings {
+        topic: topic.source.name.clone(),
+        set,
+        remove,
+        unknown,
+    }
 }
 
-async fn alter(cluster: &Cluster, changes: Vec<(String, Vec<ConfigChange>)>, doing: &str) -> Result<()> {
-    let altered = cluster.alter_configs(&changes).await.map_err(Error::kafka(format!("{doing} the target's topics")))?;
-    for (topic, result) in altered {
-        result.map_err(Error::kafka(format!("{doing} topic {topic}")))?;
+async fn alter(cluster: &Cluster, changes: Vec<(String, ConfigChange)>, doing: &str) -> Result<()> {
+    for (topic, result) in cluster.alter_topic_configs(changes).await {
+        result.map_err(Error::kafka(format!("{doing} topic {topic} on the target")))?;
     }
     Ok(())
 }

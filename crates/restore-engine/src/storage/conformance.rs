@@ -21,10 +21,20 @@ async fn objects_are_created_once(storage: &dyn Storage) {
 
 async fn a_written_object_appears_whole_at_the_end(storage: &dyn Storage) {
     let mut writer = storage.create("w/object").await.unwrap();
-    writer.write(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cd")]).await.unwrap();
+    writer
+        .write(vec![
+            Bytes::from_static(b"ab"),
+            Bytes::new(),
+            Bytes::from_static(b"cd"),
+        ])
+        .await
+        .unwrap();
     writer.write(Vec::new()).await.unwrap();
     assert!(storage.list("w/").await.unwrap().is_empty());
-    assert!(matches!(storage.head("w/object").await, Err(StorageError::NotFound { .. })));
+    assert!(matches!(
+        storage.head("w/object").await,
+        Err(StorageError::NotFound { .. })
+    ));
     writer.write(vec![Bytes::from_static(b"e")]).await.unwrap();
     writer.finish().await.unwrap();
     assert_eq!(storage.get("w/object", 5).await.unwrap(), "abcde");
@@ -40,11 +50,30 @@ async fn ranges_are_exact_and_limits_hold(storage: &dyn Storage) {
     storage.put("r", Bytes::from_static(b"0123456789")).await.unwrap();
     assert_eq!(storage.get_range("r", 2..5).await.unwrap(), "234");
     assert_eq!(storage.get_range("r", 10..10).await.unwrap(), "");
-    assert!(matches!(storage.get_range("r", 5..11).await, Err(StorageError::Short { end: 11, .. })));
-    assert!(matches!(storage.get_range("r", 0..u64::MAX).await, Err(StorageError::Short { .. })));
-    assert!(matches!(storage.get("r", 9).await, Err(StorageError::TooLarge { bytes: 10, limit: 9, .. })));
-    assert!(matches!(storage.get("none", 9).await, Err(StorageError::NotFound { .. })));
-    assert!(matches!(storage.get_range("none", 0..1).await, Err(StorageError::NotFound { .. })));
+    assert!(matches!(
+        storage.get_range("r", 5..11).await,
+        Err(StorageError::Short { end: 11, .. })
+    ));
+    assert!(matches!(
+        storage.get_range("r", 0..u64::MAX).await,
+        Err(StorageError::Short { .. })
+    ));
+    assert!(matches!(
+        storage.get("r", 9).await,
+        Err(StorageError::TooLarge {
+            bytes: 10,
+            limit: 9,
+            ..
+        })
+    ));
+    assert!(matches!(
+        storage.get("none", 9).await,
+        Err(StorageError::NotFound { .. })
+    ));
+    assert!(matches!(
+        storage.get_range("none", 0..1).await,
+        Err(StorageError::NotFound { .. })
+    ));
 }
 
 async fn listings_are_sorted_and_complete(storage: &dyn Storage) {
@@ -55,7 +84,10 @@ async fn listings_are_sorted_and_complete(storage: &dyn Storage) {
     }
     let names = |list: Vec<super::ObjectMeta>| list.into_iter().map(|o| o.name).collect::<Vec<_>>();
     assert_eq!(names(storage.list("b/").await.unwrap()), ["b/10", "b/2", "b/c/1"]);
-    assert_eq!(names(storage.list("b").await.unwrap()), ["b/10", "b/2", "b/c/1", "bb/1"]);
+    assert_eq!(
+        names(storage.list("b").await.unwrap()),
+        ["b/10", "b/2", "b/c/1", "bb/1"]
+    );
     assert_eq!(names(storage.list("b/1").await.unwrap()), ["b/10"]);
     assert_eq!(storage.list_folders("").await.unwrap(), ["a", "b", "bb"]);
     assert_eq!(storage.list_folders("b/").await.unwrap(), ["c"]);
@@ -110,10 +142,16 @@ async fn files_leave_no_stage_behind_and_say_why_they_cannot_be_written() {
     let storage = FilesystemStorage::new(folder.path());
     storage.put("x/y", Bytes::from_static(b"-")).await.unwrap();
     drop(storage.create("x/z").await.unwrap());
-    let left: Vec<_> = std::fs::read_dir(folder.path().join("x")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("x"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(left, ["y"]);
 
     // A file where a folder should be.
     let blocked = storage.put("x/y/z", Bytes::new()).await.unwrap_err().to_string();
-    assert!(blocked.contains("x/y/z") && blocked.contains(&folder.path().display().to_string()), "{blocked}");
+    assert!(
+        blocked.contains("x/y/z") && blocked.contains(&folder.path().display().to_string()),
+        "{blocked}"
+    );
 }

@@ -27,7 +27,9 @@ pub struct FilesystemStorage {
 impl FilesystemStorage {
     /// Objects below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into().into() }
+        Self {
+            root: root.into().into(),
+        }
     }
 
     fn place(&self) -> String {
@@ -39,7 +41,12 @@ impl FilesystemStorage {
         match source.kind() {
             io::ErrorKind::NotFound => StorageError::NotFound { name, place },
             io::ErrorKind::AlreadyExists => StorageError::Exists { name, place },
-            _ => StorageError::Io { action, name, place, source },
+            _ => StorageError::Io {
+                action,
+                name,
+                place,
+                source,
+            },
         }
     }
 
@@ -65,7 +72,11 @@ impl Storage for FilesystemStorage {
         let (this, object) = (self.clone(), name.to_owned());
         self.run("create", name, move |path| {
             let staged = Staged::new(path).map_err(|e| this.error("create", &object, e))?;
-            Ok(Box::new(FileWriter { storage: this, name: object, staged: Some(staged) }) as Box<dyn ObjectWriter>)
+            Ok(Box::new(FileWriter {
+                storage: this,
+                name: object,
+                staged: Some(staged),
+            }) as Box<dyn ObjectWriter>)
         })
     }
 
@@ -88,7 +99,12 @@ impl Storage for FilesystemStorage {
             let file = File::open(path).map_err(failed)?;
             let bytes = file.metadata().map_err(failed)?.len();
             if bytes > limit {
-                return Err(StorageError::TooLarge { name: object, place: this.place(), bytes, limit });
+                return Err(StorageError::TooLarge {
+                    name: object,
+                    place: this.place(),
+                    bytes,
+                    limit,
+                });
             }
             let mut buffer = Vec::with_capacity(bytes as usize);
             file.take(limit).read_to_end(&mut buffer).map_err(failed)?;
@@ -103,14 +119,28 @@ impl Storage for FilesystemStorage {
             let file = File::open(path).map_err(failed)?;
             // Checked before anything is allocated: the range comes from an index that may be damaged.
             if file.metadata().map_err(failed)?.len() < range.end || range.start > range.end {
-                return Err(StorageError::Short { name: object, place: this.place(), end: range.end });
+                return Err(StorageError::Short {
+                    name: object,
+                    place: this.place(),
+                    end: range.end,
+                });
             }
             let length = (range.end - range.start) as usize;
             let mut buffer = Vec::with_capacity(length);
-            let mut reader = PositionedReader { file: &file, position: range.start };
-            (&mut reader).take(length as u64).read_to_end(&mut buffer).map_err(failed)?;
+            let mut reader = PositionedReader {
+                file: &file,
+                position: range.start,
+            };
+            (&mut reader)
+                .take(length as u64)
+                .read_to_end(&mut buffer)
+                .map_err(failed)?;
             if buffer.len() < length {
-                return Err(StorageError::Short { name: object, place: this.place(), end: range.end });
+                return Err(StorageError::Short {
+                    name: object,
+                    place: this.place(),
+                    end: range.end,
+                });
             }
             Ok(buffer.into())
         })
@@ -119,14 +149,19 @@ impl Storage for FilesystemStorage {
     fn head<'a>(&'a self, name: &'a str) -> StorageFuture<'a, u64> {
         let (this, object) = (self.clone(), name.to_owned());
         self.run("look at", name, move |path| {
-            fs::metadata(path).map(|m| m.len()).map_err(|e| this.error("look at", &object, e))
+            fs::metadata(path)
+                .map(|m| m.len())
+                .map_err(|e| this.error("look at", &object, e))
         })
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>> {
         let (this, prefix) = (self.clone(), prefix.to_owned());
         // Only the folder that the prefix names can hold matches, and what lies below it.
-        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let folder = prefix
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
+            .to_owned();
         self.run("list", &folder, move |path| {
             let mut found = Vec::new();
             collect(path, &this.root, &mut found).map_err(|e| this.error("list", &prefix, e))?;
@@ -137,9 +172,9 @@ impl Storage for FilesystemStorage {
     }
 
     fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>> {
-        let (this, prefix) = (self.clone(), prefix.to_owned());
-        self.run("list", prefix.trim_end_matches('/'), move |path| {
-            let failed = |e| this.error("list", &prefix, e);
+        let (this, folder) = (self.clone(), prefix.trim_end_matches('/').to_owned());
+        self.run("list", &folder.clone(), move |path| {
+            let failed = |e| this.error("list", &folder, e);
             let mut folders = Vec::new();
             for entry in entries(path).map_err(failed)? {
                 if entry.file_type().map_err(failed)?.is_dir() {
@@ -181,7 +216,10 @@ fn collect(folder: &Path, root: &Path, found: &mut Vec<ObjectMeta>) -> io::Resul
         } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
             && !name.contains(STAGED)
         {
-            found.push(ObjectMeta { name: name.to_owned(), bytes: entry.metadata()?.len() });
+            found.push(ObjectMeta {
+                name: name.to_owned(),
+                bytes: entry.metadata()?.len(),
+            });
         }
     }
     Ok(())
@@ -228,9 +266,16 @@ impl ObjectWriter for FileWriter {
     }
 
     fn finish(self: Box<Self>) -> StorageFuture<'static, ()> {
-        let Self { storage, name, staged } = *self;
+        let Self {
+            storage,
+            name,
+            staged,
+        } = *self;
         storage.clone().run("publish", &name.clone(), move |_| {
-            staged.ok_or_else(half_written).and_then(Staged::publish).map_err(|e| storage.error("publish", &name, e))
+            staged
+                .ok_or_else(half_written)
+                .and_then(Staged::publish)
+                .map_err(|e| storage.error("publish", &name, e))
         })
     }
 }
@@ -264,13 +309,19 @@ struct Staged {
 
 impl Staged {
     fn new(target: &Path) -> io::Result<Self> {
-        let folder = target.parent().ok_or_else(|| io::Error::other("not a file name"))?;
+        let folder = target
+            .parent()
+            .ok_or_else(|| io::Error::other("not a file name"))?;
         create_folders(folder)?;
         // Random, as the folder may be shared with writers on other machines.
         let name = format!("{STAGED}{:032x}", rand::random::<u128>());
         let path = folder.join(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok(Self { file, path, target: target.to_owned() })
+        Ok(Self {
+            file,
+            path,
+            target: target.to_owned(),
+        })
     }
 
     /// Durable first, visible second, and the visibility durable too.

@@ -28,7 +28,10 @@ impl MemoryStorage {
     fn insert(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
         let mut objects = self.objects();
         if objects.contains_key(name) {
-            return Err(StorageError::Exists { name: name.to_owned(), place: self.describe() });
+            return Err(StorageError::Exists {
+                name: name.to_owned(),
+                place: self.describe(),
+            });
         }
         objects.insert(name.to_owned(), bytes);
         Ok(())
@@ -36,7 +39,10 @@ impl MemoryStorage {
 
     fn find(&self, name: &str) -> Result<Bytes, StorageError> {
         let found = self.objects().get(name).cloned();
-        found.ok_or_else(|| StorageError::NotFound { name: name.to_owned(), place: self.describe() })
+        found.ok_or_else(|| StorageError::NotFound {
+            name: name.to_owned(),
+            place: self.describe(),
+        })
     }
 }
 
@@ -46,7 +52,11 @@ fn ready<'a, T: Send + 'a>(result: Result<T, StorageError>) -> StorageFuture<'a,
 
 impl Storage for MemoryStorage {
     fn create<'a>(&'a self, name: &'a str) -> StorageFuture<'a, Box<dyn ObjectWriter>> {
-        let writer = MemoryWriter { storage: self.clone(), name: name.to_owned(), bytes: Vec::new() };
+        let writer = MemoryWriter {
+            storage: self.clone(),
+            name: name.to_owned(),
+            bytes: Vec::new(),
+        };
         ready(Ok(Box::new(writer) as Box<dyn ObjectWriter>))
     }
 
@@ -58,7 +68,12 @@ impl Storage for MemoryStorage {
         ready(self.find(name).and_then(|found| {
             let bytes = found.len() as u64;
             if bytes > limit {
-                return Err(StorageError::TooLarge { name: name.to_owned(), place: self.describe(), bytes, limit });
+                return Err(StorageError::TooLarge {
+                    name: name.to_owned(),
+                    place: self.describe(),
+                    bytes,
+                    limit,
+                });
             }
             Ok(found)
         }))
@@ -67,7 +82,11 @@ impl Storage for MemoryStorage {
     fn get_range<'a>(&'a self, name: &'a str, range: Range<u64>) -> StorageFuture<'a, Bytes> {
         ready(self.find(name).and_then(|found| {
             if range.start > range.end || range.end > found.len() as u64 {
-                return Err(StorageError::Short { name: name.to_owned(), place: self.describe(), end: range.end });
+                return Err(StorageError::Short {
+                    name: name.to_owned(),
+                    place: self.describe(),
+                    end: range.end,
+                });
             }
             Ok(found.slice(range.start as usize..range.end as usize))
         }))
@@ -80,12 +99,19 @@ impl Storage for MemoryStorage {
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>> {
         let objects = self.objects();
         let matching = objects.iter().filter(|(name, _)| name.starts_with(prefix));
-        ready(Ok(matching.map(|(name, b)| ObjectMeta { name: name.clone(), bytes: b.len() as u64 }).collect()))
+        ready(Ok(matching
+            .map(|(name, b)| ObjectMeta {
+                name: name.clone(),
+                bytes: b.len() as u64,
+            })
+            .collect()))
     }
 
     fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>> {
         let objects = self.objects();
-        let below = objects.keys().filter_map(|name| name.strip_prefix(prefix)?.split_once('/'));
+        let below = objects
+            .keys()
+            .filter_map(|name| name.strip_prefix(prefix)?.split_once('/'));
         let mut folders: Vec<String> = below.map(|(folder, _)| folder.to_owned()).collect();
         folders.sort();
         folders.dedup();
@@ -111,7 +137,9 @@ struct MemoryWriter {
 
 impl ObjectWriter for MemoryWriter {
     fn write(&mut self, pieces: Vec<Bytes>) -> StorageFuture<'_, ()> {
-        pieces.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        pieces
+            .iter()
+            .for_each(|piece| self.bytes.extend_from_slice(piece));
         ready(Ok(()))
     }
 

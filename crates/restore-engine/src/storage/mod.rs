@@ -60,7 +60,7 @@ pub trait Storage: Send + Sync + fmt::Debug {
 }
 
 /// An object that is being written. Dropping it without [`finish`](Self::finish) leaves nothing behind.
-pub trait ObjectWriter: Send + fmt::Debug {
+pub trait ObjectWriter: Send + Sync + fmt::Debug {
     /// Appends `pieces` in order.
     fn write(&mut self, pieces: Vec<Bytes>) -> StorageFuture<'_, ()>;
 
