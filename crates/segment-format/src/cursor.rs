@@ -3,6 +3,9 @@
 use crate::checksum::crc32c;
 use crate::error::{Error, Part, Result};
 
+/// Bytes of a CRC-32C.
+const CRC_LEN: usize = 4;
+
 /// A position in bytes that are being decoded. Nothing is allocated and nothing panics, whatever the bytes hold.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
@@ -111,9 +114,10 @@ impl<'a> Cursor<'a> {
 /// The fields of a part that starts at byte `position` of the object with `bytes`, and whose CRC-32C over the first
 /// `crc_at` bytes follows them. The checksum is judged before the fields are.
 pub(crate) fn checked(part: Part, position: u64, bytes: &[u8], crc_at: usize) -> Result<Cursor<'_>> {
-    let mut cursor = Cursor::new(part, position, bytes);
-    let covered = cursor.take(crc_at)?;
-    let stored = cursor.u32()?;
+    // Taken as one, so that bytes that end too early are missing from the part as a whole.
+    let whole = Cursor::new(part, position, bytes).take(crc_at.saturating_add(CRC_LEN))?;
+    let (covered, crc) = whole.split_at(crc_at);
+    let stored = Cursor::new(part, position, crc).u32()?;
     let computed = crc32c(covered);
     if stored != computed {
         return Err(Error::Checksum {

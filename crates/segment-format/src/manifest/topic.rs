@@ -50,7 +50,6 @@ pub struct Partition {
     pub last_offset: Option<i64>,
     /// Leader epoch of the last stored batch: a backup that continues checks it, to find that the source lost records
     /// in an unclean leader election. None when no batch is stored or the batches have no epoch.
-    #[serde(default)]
     pub last_leader_epoch: Option<i32>,
     /// Number of records in the stored batches.
     pub records: u64,
