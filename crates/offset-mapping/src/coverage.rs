@@ -95,3 +95,6 @@ impl Coverage {
                 .sum::<u64>()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,3 +256,6 @@ impl fmt::Debug for Runs {
         f.debug_list().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,3 +185,6 @@ impl<'de> Deserialize<'de> for Resolution {
         Self::from_parts(&keys.resolution, keys.skipped, keys.lost).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::quote::{all_plain, csv_field, shell_word, visible};
-use super::warnings::Group;
+use super::warnings::{Group, plural, warnings};
 use crate::plan::{GroupResetPlan, OffsetResetPlan, PartitionReset};
 
 /// The part of the script that does not depend on the plan.
@@ -64,12 +64,8 @@ fn write_about(out: &mut String, plan: &OffsetResetPlan) {
     {
         out.push_str("#\n# NOTE: some commits carry a metadata string. kafka-consumer-groups.sh cannot write it: it will be lost.\n");
     }
-    let warnings: Vec<String> = plan
-        .groups
-        .iter()
-        .map(Group::from)
-        .flat_map(|group| group.warnings())
-        .collect();
+    let groups: Vec<Group<'_>> = plan.groups.iter().map(Group::from).collect();
+    let warnings = warnings(&groups);
     if !plan.is_complete() {
         out.push_str("#\n# WARNING: THE PLAN IS INCOMPLETE. Some positions are not reset by this script.\n");
     }
@@ -121,7 +117,10 @@ fn write_group(out: &mut String, group: &GroupResetPlan) {
         write_message(
             out,
             "warn",
-            &format!("group {shown}: {unmapped} partitions are not resolved and not reset"),
+            &format!(
+                "group {shown}: {} not resolved and not reset",
+                plural(unmapped, "partition")
+            ),
         );
     }
     if group.partitions.is_empty() {

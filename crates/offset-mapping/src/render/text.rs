@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::quote::visible;
 use super::table::{Align, Table};
 use super::time::utc;
-use super::warnings::Group;
+use super::warnings::{Group, notes, plural, warnings};
 use crate::mapping::OffsetMapping;
 use crate::partition::PartitionMap;
 use crate::plan::{OffsetResetPlan, OffsetResetStrategy, PlanSummary};
@@ -21,7 +21,7 @@ pub fn plan_text(plan: &OffsetResetPlan) -> String {
         (_, OffsetResetStrategy::Auto) => "to be applied\n",
     });
     let groups: Vec<Group<'_>> = plan.groups.iter().map(Group::from).collect();
-    let mut warnings: Vec<String> = groups.iter().flat_map(Group::warnings).collect();
+    let mut warnings = warnings(&groups);
     if plan.partition_count() == 0 {
         warnings.insert(0, "the plan resets nothing".to_owned());
     }
@@ -31,7 +31,7 @@ pub fn plan_text(plan: &OffsetResetPlan) -> String {
             "THE PLAN IS INCOMPLETE: some positions will not be reset".to_owned(),
         );
     }
-    write_warnings(&mut out, &warnings);
+    write_warnings(&mut out, &warnings, &notes(&groups));
     write_heading(
         &mut out,
         &[
@@ -50,19 +50,19 @@ pub fn plan_text(plan: &OffsetResetPlan) -> String {
 pub fn mapping_text(mapping: &OffsetMapping) -> String {
     let mut out = String::from("OFFSET MAPPING\n");
     let groups: Vec<Group<'_>> = mapping.consumer_groups.values().map(Group::from).collect();
-    let mut warnings: Vec<String> = groups.iter().flat_map(Group::warnings).collect();
+    let mut warnings = warnings(&groups);
     for (key, map) in &mapping.entries {
         let gaps = &map.coverage().gaps;
         let missing: u64 = gaps.iter().map(|gap| gap.end.abs_diff(gap.start)).sum();
         if missing > 0 {
             let key = visible(&key.to_string());
+            let gaps = plural(gaps.len(), "gap");
             warnings.push(format!(
-                "{key}: the restore lacks {missing} offsets in {} gaps",
-                gaps.len()
+                "{key}: {missing} offsets MISSING inside the backup, in {gaps}"
             ));
         }
     }
-    write_warnings(&mut out, &warnings);
+    write_warnings(&mut out, &warnings, &notes(&groups));
     write_heading(
         &mut out,
         &[
@@ -100,14 +100,20 @@ pub fn mapping_text(mapping: &OffsetMapping) -> String {
     out
 }
 
-fn write_warnings(out: &mut String, warnings: &[String]) {
+fn write_warnings(out: &mut String, warnings: &[String], notes: &[String]) {
     if warnings.is_empty() {
         out.push_str("\nNo warnings.\n");
-        return;
+    } else {
+        let _ = writeln!(out, "\nWARNINGS");
     }
-    let _ = writeln!(out, "\nWARNINGS");
     for warning in warnings {
         let _ = writeln!(out, "  ! {warning}");
+    }
+    if !notes.is_empty() {
+        let _ = writeln!(out, "\nNOTES");
+    }
+    for note in notes {
+        let _ = writeln!(out, "  - {note}");
     }
 }
 
@@ -165,7 +171,7 @@ fn write_summary(out: &mut String, summary: &PlanSummary) {
         if number == 0 && name.starts_with("  ") {
             continue;
         }
-        let line = format!("  {name:<16}{number:>width$}  {note}");
+        let line = format!("  {name:<18}{number:>width$}  {note}");
         let _ = writeln!(out, "{}", line.trim_end());
     }
 }
@@ -179,7 +185,12 @@ fn count(number: u64, what: &str) -> String {
 }
 
 fn write_group(out: &mut String, group: &Group<'_>) {
-    let _ = writeln!(out, "\nGROUP {}", visible(group.id));
+    let incomplete = if group.is_incomplete() {
+        "  (INCOMPLETE)"
+    } else {
+        ""
+    };
+    let _ = writeln!(out, "\nGROUP {}{incomplete}", visible(group.id));
     if group.not_in_backup {
         out.push_str("  not in the backup\n");
         return;
@@ -216,9 +227,10 @@ fn write_group(out: &mut String, group: &Group<'_>) {
     table.write(out);
 }
 
-/// The resolution, with a mark in front of what is not exact, so that it is seen in a long list.
+/// The resolution, with a mark in front of what there is a warning about, so that it is seen in a long list.
 fn resolution(resolution: &Resolution) -> String {
-    if resolution.is_exact() {
+    let quiet = resolution.is_exact() || *resolution == Resolution::NoCommit;
+    if quiet {
         format!("  {resolution}")
     } else {
         format!("! {resolution}")
@@ -265,14 +277,6 @@ fn span(first: Option<i64>, last: Option<i64>) -> String {
     match (first, last) {
         (Some(first), Some(last)) => format!("{first} - {last}"),
         _ => "empty".to_owned(),
-    }
-}
-
-fn plural(number: usize, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
     }
 }
 

@@ -74,55 +74,105 @@ impl<'a> From<&'a GroupPositions> for Group<'a> {
     }
 }
 
-impl Group<'_> {
-    /// The warnings about the group, the worst first.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let id = visible(self.id);
-        let mut warnings = Vec::new();
-        if self.not_in_backup {
-            warnings.push(format!("{id}: NOT IN THE BACKUP, nothing will be reset"));
+/// How bad a warning is; the worst comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    NotInBackup,
+    Unmapped,
+    Approximate,
+    Clamped,
+    Beyond,
+}
+
+/// The warnings about groups, the worst first, each about one group and one kind of position.
+pub(super) fn warnings(groups: &[Group<'_>]) -> Vec<String> {
+    let mut found = Vec::new();
+    for group in groups {
+        if group.not_in_backup {
+            found.push((
+                Severity::NotInBackup,
+                format!("{}: NOT IN THE BACKUP", visible(group.id)),
+            ));
         }
-        let mut warn = |text: &str, kind: fn(&Resolution) -> bool| {
-            let found: Vec<_> = self
+        let kinds = [
+            (Severity::Unmapped, "NOT RESOLVED, left alone"),
+            (
+                Severity::Approximate,
+                "APPROXIMATE, records may be read twice or not at all",
+            ),
+            (
+                Severity::Clamped,
+                "CLAMPED, {} offsets skipped that the backup does not hold",
+            ),
+            (
+                Severity::Beyond,
+                "BEYOND THE BACKUP, {} offsets lost after its end",
+            ),
+        ];
+        for (severity, text) in kinds {
+            let positions = group
                 .positions
                 .iter()
-                .filter(|position| kind(&position.resolution))
-                .collect();
-            let skipped = found.iter().filter_map(|position| position.resolution.skipped());
-            let lost = found.iter().filter_map(|position| position.resolution.lost());
-            let offsets = skipped.chain(lost).fold(0u64, u64::saturating_add);
-            if !found.is_empty() {
-                let partitions = if found.len() == 1 {
-                    "partition"
-                } else {
-                    "partitions"
-                };
-                let text = text.replace("{offsets}", &offsets.to_string());
-                warnings.push(format!(
-                    "{id}: {} {partitions} {text}: {}",
-                    found.len(),
-                    names(&found)
-                ));
-            }
-        };
-        warn("NOT RESOLVED, will not be reset", |kind| {
-            *kind == Resolution::Unmapped
+                .filter(|position| severity.is_of(&position.resolution));
+            found.extend(group.about(positions, text).map(|warning| (severity, warning)));
+        }
+    }
+    found.sort_by_key(|(severity, _)| *severity);
+    found.into_iter().map(|(_, warning)| warning).collect()
+}
+
+/// What is worth knowing about groups and no reason to worry.
+pub(super) fn notes(groups: &[Group<'_>]) -> Vec<String> {
+    let note = |group: &Group<'_>| {
+        let without = group
+            .positions
+            .iter()
+            .filter(|position| position.resolution == Resolution::NoCommit);
+        group.about(without, "without a commit, left to auto.offset.reset")
+    };
+    groups.iter().filter_map(note).collect()
+}
+
+impl Severity {
+    fn is_of(self, resolution: &Resolution) -> bool {
+        match self {
+            Self::NotInBackup => false,
+            Self::Unmapped => *resolution == Resolution::Unmapped,
+            Self::Approximate => *resolution == Resolution::Approximate,
+            Self::Clamped => resolution.skipped().is_some(),
+            Self::Beyond => resolution.lost().is_some(),
+        }
+    }
+}
+
+impl Group<'_> {
+    /// Whether a position of the group has no target offset that should have one.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.positions
+            .iter()
+            .any(|position| position.resolution == Resolution::Unmapped)
+    }
+
+    /// A sentence about some positions, with the offsets that they skip or lose for `{}`.
+    fn about<'a>(&self, positions: impl Iterator<Item = &'a Position<'a>>, text: &str) -> Option<String> {
+        let positions: Vec<_> = positions.collect();
+        let offsets = positions.iter().map(|position| {
+            let resolution = position.resolution;
+            resolution.skipped().or(resolution.lost()).unwrap_or(0)
         });
-        warn(
-            "clamped, {offsets} offsets SKIPPED that the backup does not hold",
-            |kind| kind.skipped().is_some(),
-        );
-        warn(
-            "BEYOND THE BACKUP, {offsets} offsets lost after it ended",
-            |kind| kind.lost().is_some(),
-        );
-        warn("APPROXIMATE, records may be read twice or not at all", |kind| {
-            *kind == Resolution::Approximate
-        });
-        warn("without a commit, left to auto.offset.reset", |kind| {
-            *kind == Resolution::NoCommit
-        });
-        warnings
+        let text = text.replace("{}", &offsets.fold(0, u64::saturating_add).to_string());
+        let count = plural(positions.len(), "partition");
+        (!positions.is_empty())
+            .then(|| format!("{}: {count} {text}: {}", visible(self.id), names(&positions)))
+    }
+}
+
+/// A number and its noun.
+pub(super) fn plural(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
     }
 }
 
