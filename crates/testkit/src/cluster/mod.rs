@@ -1,0 +1,328 @@
+//! A cluster of real brokers.
+
+mod node;
+mod options;
+mod properties;
+mod readiness;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+pub use options::{ClusterOptions, Tuning};
+
+use crate::error::{Error, Result};
+use crate::jars::{self, version_number};
+use crate::ports::PortLease;
+use crate::process::Jvm;
+use crate::proxy::FaultProxy;
+use node::Node;
+use properties::{Listeners, Quorum};
+
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(25);
+
+/// A running cluster. Dropping it kills its brokers and removes their data.
+#[derive(Debug)]
+pub struct Cluster {
+    // Fields are dropped in this order: first the processes, then their files and ports.
+    brokers: Vec<Broker>,
+    proxies: Vec<FaultProxy>,
+    _zookeeper: Option<Jvm>,
+    _leases: Vec<PortLease>,
+    _folder: TempDir,
+    start_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Broker {
+    jvm: Mutex<Option<Jvm>>,
+    node: Node,
+    listeners: Listeners,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until every broker knows all brokers.
+    ///
+    /// The first start on a machine resolves the jars, which takes about half a minute.
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
+        let (cluster, zookeeper) = tokio::task::spawn_blocking(move || Self::prepare(&options))
+            .await
+            .map_err(|error| Error::Io {
+                what: "preparing a cluster".into(),
+                source: error.into(),
+            })??;
+        let deadline = Instant::now() + cluster.start_timeout;
+        if let Some(port) = zookeeper {
+            wait_for_port(port, deadline).await?;
+        }
+        for broker in &cluster.brokers {
+            *broker.jvm.lock().await = Some(broker.node.start()?);
+        }
+        for index in 0..cluster.brokers.len() {
+            cluster.wait_ready(index, cluster.brokers.len(), deadline).await?;
+        }
+        Ok(cluster)
+    }
+
+    fn prepare(options: &ClusterOptions) -> Result<(Self, Option<u16>)> {
+        jars::class_path(&options.version)?;
+        let folder = tempfile::Builder::new()
+            .prefix("kafka-backup-testkit-")
+            .tempdir()
+            .map_err(Error::io("making a folder for a cluster"))?;
+        let mut leases = Vec::new();
+        let mut port = || -> Result<u16> {
+            let lease = PortLease::take()?;
+            let port = lease.port();
+            leases.push(lease);
+            Ok(port)
+        };
+        let (mut listeners, mut proxies) = (Vec::new(), Vec::new());
+        for _ in 0..options.brokers {
+            let client = port()?;
+            let mut advertised = client;
+            if options.proxied {
+                let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, client)))?;
+                advertised = proxy.port();
+                proxies.push(proxy);
+            }
+            listeners.push(Listeners {
+                client,
+                advertised,
+                internal: port()?,
+                controller: port()?,
+            });
+        }
+        let mut zookeeper = None;
+        let quorum = if version_number(&options.version) < (3, 3) {
+            let port = port()?;
+            zookeeper = Some((start_zookeeper(options, port, &folder)?, port));
+            Quorum::ZooKeeper { port }
+        } else {
+            controllers(&listeners)
+        };
+        let cluster_id = random_id();
+        let mut brokers = Vec::new();
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let path = folder.path().join(format!("broker-{index}"));
+            let mut node = Node::prepare(path, "broker", &options.version, options.tuning)?;
+            node.configure(&properties::broker_file(
+                options,
+                index,
+                listeners,
+                &quorum,
+                node.folder(),
+            ))?;
+            if matches!(quorum, Quorum::Controllers { .. }) {
+                node.format_for(&cluster_id);
+            }
+            brokers.push(Broker {
+                jvm: Mutex::new(None),
+                node,
+                listeners,
+            });
+        }
+        let zookeeper_port = zookeeper.as_ref().map(|(_, port)| *port);
+        let cluster = Self {
+            brokers,
+            proxies,
+            _zookeeper: zookeeper.map(|(jvm, _)| jvm),
+            _leases: leases,
+            _folder: folder,
+            start_timeout: options.start_timeout,
+        };
+        Ok((cluster, zookeeper_port))
+    }
+
+    /// `host:port` of every broker, as the code under test is to use them: through the proxies, if there are any.
+    pub fn bootstrap_servers(&self) -> Vec<String> {
+        self.brokers
+            .iter()
+            .map(|broker| format!("127.0.0.1:{}", broker.listeners.advertised))
+            .collect()
+    }
+
+    /// `host:port` of every broker on the listener of the brokers among themselves, never through a proxy.
+    pub fn direct_bootstrap_servers(&self) -> Vec<String> {
+        self.brokers
+            .iter()
+            .map(|broker| format!("127.0.0.1:{}", broker.listeners.internal))
+            .collect()
+    }
+
+    /// Number of brokers, running or not.
+    pub fn broker_count(&self) -> usize {
+        self.brokers.len()
+    }
+
+    /// Stops a broker in an orderly way: it hands its leaderships over first.
+    pub async fn stop_broker(&self, broker: usize) -> Result<()> {
+        let mut jvm = self.running(broker).await?;
+        jvm.stop(STOP_PATIENCE).await
+    }
+
+    /// Kills a broker (`SIGKILL`).
+    pub async fn kill_broker(&self, broker: usize) -> Result<()> {
+        self.running(broker).await?.kill()
+    }
+
+    /// Starts a broker that was stopped or killed, with the data it had, and waits until it serves clients.
+    pub async fn start_broker(&self, broker: usize) -> Result<()> {
+        let one = self.broker(broker)?;
+        {
+            let mut jvm = one.jvm.lock().await;
+            if jvm.is_some() {
+                return Err(Error::Broker {
+                    broker,
+                    why: "it is running",
+                });
+            }
+            *jvm = Some(one.node.start()?);
+        }
+        self.wait_ready(broker, 1, Instant::now() + self.start_timeout)
+            .await
+    }
+
+    /// Stops a broker in an orderly way, if it runs, and starts it again.
+    pub async fn restart_broker(&self, broker: usize) -> Result<()> {
+        if let Ok(mut jvm) = self.running(broker).await {
+            jvm.stop(STOP_PATIENCE).await?;
+        }
+        self.start_broker(broker).await
+    }
+
+    /// Freezes a broker (`SIGSTOP`): its connections stay open and nothing is answered.
+    pub async fn pause_broker(&self, broker: usize) -> Result<()> {
+        match self.broker(broker)?.jvm.lock().await.as_mut() {
+            Some(jvm) => jvm.pause(),
+            None => Err(Error::Broker {
+                broker,
+                why: "it is not running",
+            }),
+        }
+    }
+
+    /// Lets a frozen broker go on.
+    pub async fn resume_broker(&self, broker: usize) -> Result<()> {
+        match self.broker(broker)?.jvm.lock().await.as_mut() {
+            Some(jvm) => jvm.resume(),
+            None => Err(Error::Broker {
+                broker,
+                why: "it is not running",
+            }),
+        }
+    }
+
+    /// The proxy before a broker; there is one when the cluster was started with [`ClusterOptions::proxied`].
+    pub fn proxy(&self, broker: usize) -> Result<&FaultProxy> {
+        self.proxies.get(broker).ok_or(Error::Broker {
+            broker,
+            why: "there is no proxy before it",
+        })
+    }
+
+    /// The last lines of a broker's log.
+    pub fn broker_log(&self, broker: usize) -> Result<String> {
+        Ok(self.broker(broker)?.node.log_tail())
+    }
+
+    fn broker(&self, broker: usize) -> Result<&Broker> {
+        self.brokers.get(broker).ok_or(Error::Broker {
+            broker,
+            why: "there is no such broker",
+        })
+    }
+
+    /// Takes a running broker's process out, for good.
+    async fn running(&self, broker: usize) -> Result<Jvm> {
+        let taken = self.broker(broker)?.jvm.lock().await.take();
+        taken.ok_or(Error::Broker {
+            broker,
+            why: "it is not running",
+        })
+    }
+
+    async fn wait_ready(&self, index: usize, brokers: usize, deadline: Instant) -> Result<()> {
+        let broker = self.broker(index)?;
+        loop {
+            if readiness::known_brokers(broker.listeners.client)
+                .await
+                .is_ok_and(|known| known >= brokers)
+            {
+                return Ok(());
+            }
+            let ended = match broker.jvm.lock().await.as_mut() {
+                Some(jvm) => jvm.ended()?,
+                None => {
+                    return Err(Error::Broker {
+                        broker: index,
+                        why: "it was stopped while it started",
+                    });
+                }
+            };
+            let why = match ended {
+                Some(status) => format!("ended ({status})"),
+                None if Instant::now() > deadline => "did not become ready in time".to_owned(),
+                None => {
+                    tokio::time::sleep(POLL).await;
+                    continue;
+                }
+            };
+            return Err(Error::BrokerStart {
+                broker: index,
+                why,
+                log: broker.node.log_tail(),
+            });
+        }
+    }
+}
+
+/// One controller for one or two brokers, three for more: the quorum then survives the loss of a broker.
+fn controllers(listeners: &[Listeners]) -> Quorum {
+    let count = if listeners.len() < 3 { 1 } else { 3 };
+    let voters: Vec<String> = listeners[..count]
+        .iter()
+        .enumerate()
+        .map(|(id, listener)| format!("{id}@127.0.0.1:{}", listener.controller))
+        .collect();
+    Quorum::Controllers {
+        count,
+        voters: voters.join(","),
+    }
+}
+
+fn start_zookeeper(options: &ClusterOptions, port: u16, folder: &TempDir) -> Result<Jvm> {
+    let path = folder.path().join("zookeeper");
+    let node = Node::prepare(path, "zookeeper", &options.version, options.tuning)?;
+    node.configure(&properties::zookeeper_file(port, node.folder()))?;
+    node.start()
+}
+
+async fn wait_for_port(port: u16, deadline: Instant) -> Result<()> {
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        if Instant::now() > deadline {
+            return Err(Error::TimedOut {
+                what: format!("ZooKeeper on port {port}"),
+            });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// 16 random bytes in the form that Kafka uses for cluster ids.
+fn random_id() -> String {
+    let mut bytes = [0; 16];
+    for half in bytes.chunks_exact_mut(8) {
+        half.copy_from_slice(&RandomState::new().build_hasher().finish().to_be_bytes());
+    }
+    // An id that begins with a dash would be taken for an option.
+    bytes[0] &= 0x7f;
+    URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,131 @@
+//! Kafka's jars, resolved by Maven, and our Java classes, compiled against them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cache;
+use crate::error::{Error, Result};
+use crate::{DEFAULT_KAFKA_VERSION, process};
+
+/// Kafka 4 logs through an API only; earlier releases bring a backend along.
+const LOG_BACKEND: &str = "<dependency><groupId>org.apache.logging.log4j</groupId>\
+    <artifactId>log4j-slf4j-impl</artifactId><version>2.25.1</version></dependency>";
+
+const SOURCES: &[(&str, &str)] = &[
+    ("BrokerMain.java", include_str!("../java/testkit/BrokerMain.java")),
+    ("Clients.java", include_str!("../java/testkit/Clients.java")),
+    (
+        "ConsumeCommands.java",
+        include_str!("../java/testkit/ConsumeCommands.java"),
+    ),
+    ("Driver.java", include_str!("../java/testkit/Driver.java")),
+    ("Generator.java", include_str!("../java/testkit/Generator.java")),
+    (
+        "GroupCommands.java",
+        include_str!("../java/testkit/GroupCommands.java"),
+    ),
+    (
+        "MemberCommands.java",
+        include_str!("../java/testkit/MemberCommands.java"),
+    ),
+    (
+        "PositionCommands.java",
+        include_str!("../java/testkit/PositionCommands.java"),
+    ),
+    (
+        "ProduceCommands.java",
+        include_str!("../java/testkit/ProduceCommands.java"),
+    ),
+    (
+        "RawCommands.java",
+        include_str!("../java/testkit/RawCommands.java"),
+    ),
+    ("Records.java", include_str!("../java/testkit/Records.java")),
+    ("Reply.java", include_str!("../java/testkit/Reply.java")),
+    (
+        "TopicCommands.java",
+        include_str!("../java/testkit/TopicCommands.java"),
+    ),
+];
+
+/// The folder with the jars of a Kafka release.
+pub(crate) fn of_version(version: &str) -> Result<PathBuf> {
+    cache::once(&format!("kafka-{version}"), |folder| resolve(version, folder))
+}
+
+/// A class path of our classes and a release's jars.
+pub(crate) fn class_path(version: &str) -> Result<OsString> {
+    let jars = of_version(version)?;
+    let mut path = classes()?.into_os_string();
+    path.push(":");
+    path.push(jars.join("*"));
+    Ok(path)
+}
+
+fn resolve(version: &str, folder: &Path) -> Result<()> {
+    let project = tempfile::tempdir().map_err(Error::io("making a folder for Maven"))?;
+    let pom = project.path().join("pom.xml");
+    fs::write(&pom, project_file(version)).map_err(Error::io("writing pom.xml"))?;
+    process::run(
+        "mvn",
+        Command::new("mvn")
+            .args(["-B", "-q", "-f"])
+            .arg(&pom)
+            .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+            .arg(format!("-DoutputDirectory={}", folder.display())),
+    )
+}
+
+fn project_file(version: &str) -> String {
+    let log_backend = if version_number(version) >= (4, 0) {
+        LOG_BACKEND
+    } else {
+        ""
+    };
+    let dependency = |artifact: &str| {
+        format!(
+            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId>\
+             <version>{version}</version></dependency>"
+        )
+    };
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>testkit</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>\
+         <dependencies>{}{}{log_backend}</dependencies></project>",
+        dependency("kafka_2.13"),
+        dependency("kafka-tools"),
+    )
+}
+
+/// Major and minor version; what is no number counts as 0.
+pub(crate) fn version_number(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// Our classes, compiled against the newest jars; a change of a source makes another folder.
+fn classes() -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    (SOURCES, DEFAULT_KAFKA_VERSION).hash(&mut hasher);
+    cache::once(&format!("classes-{:016x}", hasher.finish()), compile)
+}
+
+fn compile(folder: &Path) -> Result<()> {
+    let jars = of_version(DEFAULT_KAFKA_VERSION)?;
+    let sources = tempfile::tempdir().map_err(Error::io("making a folder for javac"))?;
+    let mut command = Command::new("javac");
+    command
+        .args(["-nowarn", "-encoding", "UTF-8", "-d"])
+        .arg(folder)
+        .arg("-cp")
+        .arg(jars.join("*"));
+    for (name, text) in SOURCES {
+        let path = sources.path().join(name);
+        fs::write(&path, text).map_err(Error::io("writing a Java source"))?;
+        command.arg(path);
+    }
+    process::run("javac", command.stdin(Stdio::null()))
+}
