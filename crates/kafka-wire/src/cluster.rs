@@ -8,6 +8,7 @@ mod metadata;
 mod partitioned;
 mod refresh;
 mod routing;
+mod settle;
 
 use std::sync::Arc;
 
@@ -20,8 +21,9 @@ pub(crate) use coordinators::CoordinatorKind;
 pub(crate) use join::join_all;
 pub(crate) use leaders::Leader;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicFilter, TopicMetadata, TopicPartition};
-pub(crate) use partitioned::Asked;
 pub use partitioned::PartitionResults;
+pub(crate) use partitioned::{Asked, by_topic};
+pub(crate) use settle::{all_failed, answers_for};
 
 /// A handle to a Kafka cluster. Clones share connections and caches.
 ///

@@ -124,6 +124,15 @@ pub enum Error {
         problem: Box<PartitionProblem>,
     },
 
+    /// A broker's answer lacks something that was asked.
+    #[error("{broker} did not answer about {what}")]
+    LeftOut {
+        /// Node id and address.
+        broker: Arc<str>,
+        /// Topic, partition or group.
+        what: String,
+    },
+
     /// A request could not be written in the version that the broker speaks.
     #[error("{api} v{version} request cannot be written: {reason}")]
     Encode {
@@ -165,8 +174,7 @@ impl Error {
     /// Before sending the same again, find out what happened, or be sure that doing it twice does no harm.
     pub fn is_in_doubt(&self) -> bool {
         match self {
-            Self::InDoubt { .. } => true,
-            Self::Malformed { .. } => true,
+            Self::InDoubt { .. } | Self::Malformed { .. } | Self::LeftOut { .. } => true,
             Self::Kafka(error) => error.code.is_in_doubt(),
             Self::Deadline { last, .. } => last.is_in_doubt(),
             _ => false,

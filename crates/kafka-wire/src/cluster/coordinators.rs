@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
-use kafka_protocol::protocol::StrBytes;
 
 use super::Cluster;
-use crate::connection::{Api, BrokerAddress, Link, Role};
+use crate::connection::{Api, BrokerAddress, Link, Role, text};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
 
@@ -127,7 +126,7 @@ impl Cluster {
 }
 
 fn find_request(version: i16, kind: CoordinatorKind, key: &str) -> FindCoordinatorRequest {
-    let key = StrBytes::from_string(key.to_owned());
+    let key = text(key);
     let request = FindCoordinatorRequest::default().with_key_type(match kind {
         CoordinatorKind::Group => 0,
         CoordinatorKind::Transaction => 1,

@@ -96,10 +96,10 @@ impl LeaderCache {
     }
 
     /// Whether every partition of the topic has a leader.
-    pub(super) fn is_complete(&self, topic: &str, partitions: usize) -> bool {
+    pub(super) fn is_complete(&self, topic: &str, partitions: Option<usize>) -> bool {
         self.lock().topics.get(topic).is_some_and(|topic| {
             topic.error.is_none()
-                && topic.partitions.len() == partitions
+                && partitions.is_none_or(|count| topic.partitions.len() == count)
                 && topic
                     .partitions
                     .values()

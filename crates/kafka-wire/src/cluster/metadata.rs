@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 
-use crate::connection::BrokerAddress;
+use crate::connection::{BrokerAddress, topic_name};
 use crate::error::ErrorCode;
 
 /// A partition of a topic.
@@ -52,19 +51,15 @@ impl TopicFilter {
     }
 
     pub(super) fn request(&self) -> MetadataRequest {
+        let topic = |name: &String| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let topics = match self {
             Self::All => None,
-            Self::Names(names) => Some(names.iter().map(|name| topic_request(name)).collect()),
+            Self::Names(names) => Some(names.iter().map(topic).collect()),
         };
         MetadataRequest::default()
             .with_topics(topics)
             .with_allow_auto_topic_creation(false)
     }
-}
-
-fn topic_request(name: &str) -> MetadataRequestTopic {
-    let name = TopicName(StrBytes::from_string(name.to_owned()));
-    MetadataRequestTopic::default().with_name(Some(name))
 }
 
 /// A broker, as it advertises itself on the listener that was asked.

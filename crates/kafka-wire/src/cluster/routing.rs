@@ -8,7 +8,6 @@ use super::leaders::{Leader, Missing};
 use super::metadata::{TopicFilter, TopicPartition};
 use crate::connection::{Api, Link, Role};
 use crate::error::{Error, ErrorCode};
-use crate::retry::Effect;
 use kafka_protocol::messages::MetadataRequest;
 
 impl Cluster {
@@ -74,28 +73,20 @@ impl Cluster {
         }
     }
 
-    /// Sends a request to the controller, to its successor if it is replaced, and gives the response to `outcome`,
-    /// which tells an error code of the whole request that may pass.
-    pub(crate) async fn ask_controller<R: Api>(
-        &self,
-        effect: Effect,
-        request: &R,
-        outcome: impl Fn(&R::Response) -> Option<ErrorCode>,
-    ) -> Result<(Link, R::Response), Error> {
-        let mut retry = self.retry(effect);
-        loop {
-            let error = match self.controller_link().await {
-                Ok(link) => match link.call(request, self.inner.config.request_timeout).await {
-                    Ok(response) => match outcome(&response) {
-                        None => return Ok((link, response)),
-                        Some(code) => Error::kafka(code, R::NAME, link.broker(), ""),
-                    },
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            self.inner.leaders.forget_controller();
-            retry.pause(error).await?;
-        }
+    /// Says that the controller is another one now.
+    pub(crate) fn forget_controller(&self) {
+        self.inner.leaders.forget_controller();
+    }
+
+    /// Forgets all that is known about a topic.
+    pub(crate) fn forget_topic(&self, topic: &str) {
+        self.inner.leaders.forget_topic(topic);
+    }
+
+    /// Whether the cache has a leader for each partition of a topic. The number of partitions may be unknown.
+    pub(crate) fn has_leaders(&self, topic: &str, partitions: Option<i32>) -> bool {
+        self.inner
+            .leaders
+            .is_complete(topic, partitions.and_then(|count| usize::try_from(count).ok()))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes};
 
 /// A request type, tied to its response.
 ///
@@ -33,6 +33,21 @@ pub(crate) trait Api: Message + Encodable + HeaderVersion {
     fn versions() -> RangeInclusive<i16> {
         Self::RANGE.0..=Self::RANGE.1
     }
+}
+
+/// Text as the message types want it.
+pub(crate) fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// A topic name as the message types want it.
+pub(crate) fn topic_name(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+/// A group id as the message types want it.
+pub(crate) fn group_id(id: &str) -> GroupId {
+    GroupId(text(id))
 }
 
 const fn max(a: i16, b: i16) -> i16 {

@@ -217,6 +217,14 @@ impl Link {
         let _ = self.shared.versions.set(versions);
     }
 
+    /// The error for something that was asked and is missing from a response.
+    pub(crate) fn left_out(&self, what: &impl fmt::Display) -> Error {
+        Error::LeftOut {
+            broker: Arc::clone(&self.shared.broker),
+            what: what.to_string(),
+        }
+    }
+
     pub(crate) fn malformed(&self, api: &'static str, version: i16, reason: impl Into<String>) -> Error {
         Error::Malformed {
             broker: Arc::clone(&self.shared.broker),

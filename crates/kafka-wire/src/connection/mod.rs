@@ -21,7 +21,7 @@ mod outbox;
 mod tests;
 
 pub(crate) use address::BrokerAddress;
-pub(crate) use api::{Api, api_name};
+pub(crate) use api::{Api, group_id, text, topic_name};
 pub(crate) use buffers::BufferPool;
 pub(crate) use dial::Dialer;
 pub(crate) use guard::decode;

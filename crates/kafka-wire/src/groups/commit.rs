@@ -1,0 +1,276 @@
+//! Changing the committed offsets of a group, from outside of it.
+
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest};
+
+use super::subject;
+use crate::cluster::{
+    Cluster, CoordinatorKind, PartitionResults, TopicPartition, all_failed, answers_for, by_topic,
+};
+use crate::connection::{Api, group_id, text, topic_name};
+use crate::error::{Error, ErrorCode};
+use crate::retry::Effect;
+
+/// A position to commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OffsetCommit {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The next record to read is the first one at or after this offset. Not negative; brokers do not check whether it
+    /// is within the log.
+    pub offset: i64,
+    /// What to keep next to the position; consumers may rely on it.
+    pub metadata: String,
+}
+
+impl OffsetCommit {
+    /// A position without metadata.
+    pub fn new(partition: TopicPartition, offset: i64) -> Self {
+        Self {
+            partition,
+            offset,
+            metadata: String::new(),
+        }
+    }
+
+    /// Sets what is kept next to the position.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
+    /// About as many bytes as it takes in the coordinator's log, which has a limit per commit.
+    fn weight(&self, group: &str) -> usize {
+        group.len() + self.partition.topic.len() + self.metadata.len() + 64
+    }
+}
+
+/// The coordinator writes a commit as one batch of records, which must not be larger than `max.message.bytes` of its
+/// own topic (1 MiB by default). Half of that is used.
+const COMMIT_BYTES: usize = 512 << 10;
+
+impl Cluster {
+    /// Commits positions for a group without being a member of it, which a coordinator accepts only while the group
+    /// has none: else each position fails with [`ErrorCode::UNKNOWN_MEMBER_ID`] or another code of that kind, and
+    /// nothing is changed. A group that does not exist comes into being.
+    ///
+    /// No leader epoch is committed: that of another cluster would make consumers wait for metadata that never comes.
+    ///
+    /// A commit whose answer is lost is repeated: the same positions again do no harm, and once consumers have joined
+    /// the group a late repetition is refused. The results are sorted by partition.
+    pub async fn commit_offsets(&self, group: &str, commits: &[OffsetCommit]) -> PartitionResults<()> {
+        let mut results: PartitionResults<()> = commits.iter().filter_map(invalid).collect();
+        let valid: Vec<&OffsetCommit> = commits.iter().filter(|commit| commit.offset >= 0).collect();
+        for chunk in in_chunks(group, &valid) {
+            let questions = chunk.iter().map(|commit| (commit.partition.clone(), *commit));
+            let settled = self
+                .settle(Effect::Repeatable, questions, async |open| {
+                    let open: Vec<&OffsetCommit> = open.values().copied().collect();
+                    self.commit_once(group, &open).await
+                })
+                .await;
+            results.extend(settled);
+        }
+        results.sort_by(|(a, _), (b, _)| a.cmp(b));
+        results
+    }
+
+    async fn commit_once(&self, group: &str, commits: &[&OffsetCommit]) -> PartitionResults<()> {
+        let asked = || commits.iter().map(|commit| &commit.partition);
+        let outcome = match self.coordinator_link(CoordinatorKind::Group, group).await {
+            Ok(link) => {
+                let response = link
+                    .call(&commit_request(group, commits), self.config().request_timeout)
+                    .await;
+                response.map(|response| (link, response))
+            }
+            Err(error) => Err(error),
+        };
+        let results = match outcome {
+            Ok((link, response)) => {
+                let answers = response.topics.into_iter().flat_map(|topic| {
+                    let partitions = topic.partitions.into_iter();
+                    let codes = partitions.map(|partition| (partition.partition_index, partition.error_code));
+                    outcomes::<OffsetCommitRequest>(link.broker(), group, &topic.name, codes)
+                });
+                answers_for(asked(), answers, |partition| link.left_out(partition))
+            }
+            Err(error) => all_failed(asked(), &error),
+        };
+        let moved = |error: &Error| error.code().is_none_or(ErrorCode::is_stale_coordinator);
+        if results
+            .iter()
+            .any(|(_, outcome)| outcome.as_ref().is_err_and(moved))
+        {
+            self.forget_coordinator(CoordinatorKind::Group, group);
+        }
+        results
+    }
+
+    /// Deletes committed positions of a group. Refused for topics that the group's members consume. Deleting a position
+    /// that is not there succeeds.
+    ///
+    /// # Errors
+    /// When the coordinator does not answer, or refuses the group as a whole.
+    pub async fn delete_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<PartitionResults<()>, Error> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (link, response) = self
+            .ask_coordinator(
+                (CoordinatorKind::Group, group),
+                Effect::Repeatable,
+                |_| delete_request(group, partitions),
+                |response| ErrorCode::new(response.error_code),
+            )
+            .await?;
+        let answers = response.topics.into_iter().flat_map(|topic| {
+            let codes = topic
+                .partitions
+                .into_iter()
+                .map(|answer| (answer.partition_index, answer.error_code));
+            outcomes::<OffsetDeleteRequest>(link.broker(), group, &topic.name, codes)
+        });
+        let mut results = answers_for(partitions, answers, |partition| link.left_out(partition));
+        results.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(results)
+    }
+
+    /// Deletes a group with all its positions. Refused while it has members.
+    ///
+    /// # Errors
+    /// [`ErrorCode::GROUP_ID_NOT_FOUND`] when it does not exist, [`ErrorCode::NON_EMPTY_GROUP`] while it has members.
+    pub async fn delete_group(&self, group: &str) -> Result<(), Error> {
+        self.ask_coordinator(
+            (CoordinatorKind::Group, group),
+            Effect::Once,
+            |_| DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]),
+            |response| {
+                response
+                    .results
+                    .first()
+                    .and_then(|result| ErrorCode::new(result.error_code))
+            },
+        )
+        .await
+        .map(drop)
+    }
+}
+
+/// The error for a position that must not be sent: brokers accept it, and consumers then fail.
+fn invalid(commit: &OffsetCommit) -> Option<(TopicPartition, Result<(), Error>)> {
+    (commit.offset < 0).then(|| {
+        let subject = commit.partition.to_string();
+        let reason = format!("offset {} cannot be committed: it is negative", commit.offset);
+        (
+            commit.partition.clone(),
+            Err(Error::InvalidRequest { subject, reason }),
+        )
+    })
+}
+
+fn in_chunks<'a>(group: &str, commits: &[&'a OffsetCommit]) -> Vec<Vec<&'a OffsetCommit>> {
+    let mut chunks: Vec<Vec<&OffsetCommit>> = Vec::new();
+    let mut room = 0;
+    for &commit in commits {
+        let weight = commit.weight(group);
+        match chunks.last_mut() {
+            Some(chunk) if weight <= room => {
+                chunk.push(commit);
+                room -= weight;
+            }
+            _ => {
+                chunks.push(vec![commit]);
+                room = COMMIT_BYTES.saturating_sub(weight);
+            }
+        }
+    }
+    chunks
+}
+
+fn commit_request(group: &str, commits: &[&OffsetCommit]) -> OffsetCommitRequest {
+    let topics = by_topic(commits.iter().map(|commit| (commit.partition.clone(), *commit)));
+    let topics = topics.into_iter().map(|(topic, commits)| {
+        let partitions = commits.into_iter().map(|(index, commit)| {
+            OffsetCommitRequestPartition::default()
+                .with_partition_index(index)
+                .with_committed_offset(commit.offset)
+                .with_committed_leader_epoch(-1)
+                .with_committed_metadata(Some(text(&commit.metadata)))
+        });
+        OffsetCommitRequestTopic::default()
+            .with_name(topic_name(&topic))
+            .with_partitions(partitions.collect())
+    });
+    // No generation, no member: the commit of somebody who is not in the group.
+    OffsetCommitRequest::default()
+        .with_group_id(group_id(group))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(topics.collect())
+}
+
+fn delete_request(group: &str, partitions: &[TopicPartition]) -> OffsetDeleteRequest {
+    let topics = by_topic(partitions.iter().map(|partition| (partition.clone(), ())));
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        let partitions = partitions
+            .into_iter()
+            .map(|(index, ())| OffsetDeleteRequestPartition::default().with_partition_index(index));
+        OffsetDeleteRequestTopic::default()
+            .with_name(topic_name(&topic))
+            .with_partitions(partitions.collect())
+    });
+    OffsetDeleteRequest::default()
+        .with_group_id(group_id(group))
+        .with_topics(topics.collect())
+}
+
+/// The outcomes for the partitions of one topic.
+fn outcomes<R: Api>(
+    broker: &std::sync::Arc<str>,
+    group: &str,
+    topic: &str,
+    codes: impl Iterator<Item = (i32, i16)>,
+) -> PartitionResults<()> {
+    codes
+        .map(|(index, code)| {
+            let at = TopicPartition::new(topic, index);
+            let outcome = match ErrorCode::new(code) {
+                None => Ok(()),
+                Some(code) => Err(Error::kafka(
+                    code,
+                    R::NAME,
+                    broker,
+                    format!("{}, {at}", subject(group)),
+                )),
+            };
+            (at, outcome)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_commit_is_split_by_its_size_and_keeps_every_position() {
+        let commit =
+            |index| OffsetCommit::new(TopicPartition::new("t", index), 1).with_metadata("m".repeat(4000));
+        let commits: Vec<_> = (0..1000).map(commit).collect();
+        let chunks = in_chunks("g", &commits.iter().collect::<Vec<_>>());
+        assert!((8..=9).contains(&chunks.len()), "{}", chunks.len());
+        let back: Vec<_> = chunks.into_iter().flatten().cloned().collect();
+        assert_eq!(back, commits);
+    }
+}

@@ -1,0 +1,188 @@
+//! Describing groups, whichever protocol they use.
+
+use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup as ConsumerGroup;
+use kafka_protocol::messages::describe_groups_response::DescribedGroup as ClassicGroup;
+use kafka_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest};
+
+use super::list::{GroupKind, GroupState};
+use super::subject;
+use crate::cluster::{Cluster, CoordinatorKind, join_all};
+use crate::connection::{Api, Link, group_id};
+use crate::error::{Error, ErrorCode};
+use crate::retry::Effect;
+
+/// Groups that are asked about at the same time.
+const AT_ONCE: usize = 64;
+
+/// A group, as its coordinator knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupDescription {
+    /// Id.
+    pub group_id: String,
+    /// Kind; `None` for a group that does not exist.
+    pub kind: Option<GroupKind>,
+    /// State; [`GroupState::Dead`] for a group that does not exist.
+    pub state: GroupState,
+    /// What the members are; `consumer` for consumers, empty for a group that only commits.
+    pub protocol_type: String,
+    /// The members. Not told for share and streams groups.
+    pub members: Vec<GroupMember>,
+}
+
+impl GroupDescription {
+    /// Whether the group has no members, so that others may commit for it. True for a group that does not exist.
+    pub fn is_idle(&self) -> bool {
+        self.state.is_idle() && self.members.is_empty()
+    }
+
+    fn absent(group: &str) -> Self {
+        Self {
+            group_id: group.to_owned(),
+            kind: None,
+            state: GroupState::Dead,
+            protocol_type: String::new(),
+            members: Vec::new(),
+        }
+    }
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupMember {
+    /// The id that the coordinator or the member chose.
+    pub member_id: String,
+    /// The name of a static member.
+    pub group_instance_id: Option<String>,
+    /// The name that the client gives itself.
+    pub client_id: String,
+    /// Where the client connects from.
+    pub client_host: String,
+}
+
+impl Cluster {
+    /// Describes groups, of the classic and of the consumer protocol. The results are in the order of `groups`.
+    ///
+    /// A group that does not exist is no error: it is described as [`GroupState::Dead`].
+    pub async fn describe_groups(
+        &self,
+        groups: &[impl AsRef<str>],
+    ) -> Vec<(String, Result<GroupDescription, Error>)> {
+        let mut results = Vec::with_capacity(groups.len());
+        for groups in groups.chunks(AT_ONCE) {
+            let descriptions = groups.iter().map(|group| async move {
+                let group = group.as_ref();
+                (group.to_owned(), self.describe_group(group).await)
+            });
+            results.extend(join_all(descriptions).await);
+        }
+        results
+    }
+
+    async fn describe_group(&self, group: &str) -> Result<GroupDescription, Error> {
+        // A coordinator calls a group of another protocol "Dead" here, or says that it has none.
+        let (link, classic) = self.describe_classic(group).await?;
+        if let Some(description) = classic {
+            return Ok(description);
+        }
+        if link.offered(ConsumerGroupDescribeRequest::KEY).is_some()
+            && let Some(description) = self.describe_consumer(group).await?
+        {
+            return Ok(description);
+        }
+        self.describe_listed(&link, group).await
+    }
+
+    async fn describe_classic(&self, group: &str) -> Result<(Link, Option<GroupDescription>), Error> {
+        let (link, response) = self
+            .ask_coordinator(
+                (CoordinatorKind::Group, group),
+                Effect::Repeatable,
+                |_| DescribeGroupsRequest::default().with_groups(vec![group_id(group)]),
+                |response| refusal(response.groups.first().map(|group| group.error_code)),
+            )
+            .await?;
+        let described = response
+            .groups
+            .into_iter()
+            .find(|described| **described.group_id == *group);
+        let described = described.ok_or_else(|| link.left_out(&subject(group)))?;
+        let exists = described.error_code == 0 && &*described.group_state != "Dead";
+        Ok((link, exists.then(|| classic(described))))
+    }
+
+    async fn describe_consumer(&self, group: &str) -> Result<Option<GroupDescription>, Error> {
+        let (link, response) = self
+            .ask_coordinator(
+                (CoordinatorKind::Group, group),
+                Effect::Repeatable,
+                |_| ConsumerGroupDescribeRequest::default().with_group_ids(vec![group_id(group)]),
+                |response| refusal(response.groups.first().map(|group| group.error_code)),
+            )
+            .await?;
+        let described = response
+            .groups
+            .into_iter()
+            .find(|described| **described.group_id == *group);
+        let described = described.ok_or_else(|| link.left_out(&subject(group)))?;
+        Ok((described.error_code == 0).then(|| consumer(described)))
+    }
+
+    /// For a group of a kind that cannot be described here: what the coordinator's list says about it.
+    async fn describe_listed(&self, link: &Link, group: &str) -> Result<GroupDescription, Error> {
+        let listed = self
+            .list_groups_of(link)
+            .await?
+            .into_iter()
+            .find(|listed| listed.group_id == group);
+        Ok(listed.map_or_else(
+            || GroupDescription::absent(group),
+            |listed| GroupDescription {
+                group_id: listed.group_id,
+                kind: Some(listed.kind),
+                state: listed.state,
+                protocol_type: listed.protocol_type,
+                members: Vec::new(),
+            },
+        ))
+    }
+}
+
+/// The error by which a description was refused; that there is no such group (of this protocol) is none.
+fn refusal(code: Option<i16>) -> Option<ErrorCode> {
+    ErrorCode::new(code.unwrap_or_default()).filter(|code| *code != ErrorCode::GROUP_ID_NOT_FOUND)
+}
+
+fn classic(group: ClassicGroup) -> GroupDescription {
+    let member =
+        |member: kafka_protocol::messages::describe_groups_response::DescribedGroupMember| GroupMember {
+            member_id: member.member_id.to_string(),
+            group_instance_id: member.group_instance_id.map(|id| id.to_string()),
+            client_id: member.client_id.to_string(),
+            client_host: member.client_host.to_string(),
+        };
+    GroupDescription {
+        group_id: group.group_id.to_string(),
+        kind: Some(GroupKind::Classic),
+        state: GroupState::parse(&group.group_state),
+        protocol_type: group.protocol_type.to_string(),
+        members: group.members.into_iter().map(member).collect(),
+    }
+}
+
+fn consumer(group: ConsumerGroup) -> GroupDescription {
+    let member = |member: kafka_protocol::messages::consumer_group_describe_response::Member| GroupMember {
+        member_id: member.member_id.to_string(),
+        group_instance_id: member.instance_id.map(|id| id.to_string()),
+        client_id: member.client_id.to_string(),
+        client_host: member.client_host.to_string(),
+    };
+    GroupDescription {
+        group_id: group.group_id.to_string(),
+        kind: Some(GroupKind::Consumer),
+        state: GroupState::parse(&group.group_state),
+        protocol_type: "consumer".to_owned(),
+        members: group.members.into_iter().map(member).collect(),
+    }
+}
