@@ -12,6 +12,8 @@ mod api;
 mod buffers;
 mod dial;
 mod driver;
+#[cfg(test)]
+pub(crate) mod fake;
 mod frame;
 mod guard;
 mod link;
