@@ -218,4 +218,6 @@ fn grow(scratch: &mut Vec<u8>, len: usize) {
 }
 
 #[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
 mod tests;
