@@ -7,12 +7,13 @@ mod readiness;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tempfile::TempDir;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 pub use options::{ClusterOptions, Tuning};
 
@@ -47,6 +48,16 @@ struct Broker {
 }
 
 impl Cluster {
+    /// The cluster of one broker that all tests of a process share; isolate them by topic and group names.
+    ///
+    /// It ends with the process. Tests that harm a broker start a cluster of their own.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        SHARED
+            .get_or_try_init(|| Self::start(ClusterOptions::new()))
+            .await
+    }
+
     /// Starts a cluster and waits until every broker knows all brokers.
     ///
     /// The first start on a machine resolves the jars, which takes about half a minute.
@@ -225,6 +236,16 @@ impl Cluster {
             broker,
             why: "there is no proxy before it",
         })
+    }
+
+    /// Process id of a broker, while it runs.
+    pub async fn broker_pid(&self, broker: usize) -> Result<Option<u32>> {
+        Ok(self.broker(broker)?.jvm.lock().await.as_ref().map(Jvm::id))
+    }
+
+    /// The folder in which a broker keeps its data: a folder per partition, in it the segments.
+    pub fn broker_data(&self, broker: usize) -> Result<PathBuf> {
+        Ok(self.broker(broker)?.node.data())
     }
 
     /// The last lines of a broker's log.

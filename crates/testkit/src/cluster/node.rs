@@ -105,10 +105,23 @@ impl Node {
             .args(["testkit.BrokerMain", self.role])
             .arg(self.properties())
             .arg(&self.folder)
-            .args(&self.format)
+            .args(if self.is_formatted() {
+                &[]
+            } else {
+                self.format.as_slice()
+            })
             .stdout(log)
             .stderr(errors);
         Jvm::start(&mut command)
+    }
+
+    fn is_formatted(&self) -> bool {
+        self.data().join("meta.properties").exists()
+    }
+
+    /// Where topics are kept: a folder per partition.
+    pub(super) fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     fn log_path(&self) -> PathBuf {

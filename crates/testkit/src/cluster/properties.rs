@@ -114,8 +114,8 @@ fn identity(broker: usize, listeners: Listeners, quorum: &Quorum) -> BTreeMap<St
 
 /// Small and quick, as far as it does not change what a client sees.
 fn defaults(brokers: usize) -> BTreeMap<String, String> {
-    let replication = brokers.min(3);
-    let numbers = [
+    let replication = i64::try_from(brokers.min(3)).unwrap_or(3);
+    let numbers: [(&str, i64); _] = [
         ("default.replication.factor", 1),
         ("offsets.topic.replication.factor", replication),
         ("offsets.topic.num.partitions", 4),
@@ -127,6 +127,8 @@ fn defaults(brokers: usize) -> BTreeMap<String, String> {
         ("share.coordinator.state.topic.num.partitions", 4),
         ("group.initial.rebalance.delay.ms", 0),
         ("group.consumer.assignment.interval.ms", 0),
+        // Tests write records of any age; without this they would go at the first check for retention.
+        ("log.retention.ms", -1),
         // A lost broker is noticed sooner than by default, though not by a pause of a busy machine.
         ("broker.heartbeat.interval.ms", 1_000),
         ("broker.session.timeout.ms", 6_000),

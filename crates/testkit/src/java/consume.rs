@@ -1,11 +1,12 @@
 //! Reading partitions without a group.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{JavaClient, Record};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Whether records of open and aborted transactions are seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
@@ -124,5 +125,30 @@ impl JavaClient {
         let on_part = |part: Vec<Record>| part.into_iter().for_each(&mut on_record);
         let ends: Vec<End> = self.stream("consume", &args, on_part).await?;
         Ok(ends.into_iter().map(|End { end }| end).collect())
+    }
+
+    /// Waits until no key occurs twice before an offset, which is when the log cleaner has been there.
+    pub async fn wait_until_compacted(
+        &self,
+        topic: &str,
+        partition: i32,
+        before: i64,
+        patience: Duration,
+    ) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let records = self.consume_all(topic, partition).await?;
+            let mut keys = HashSet::new();
+            let mut cleaned = records.iter().filter(|record| record.offset < before);
+            if cleaned.all(|record| keys.insert(record.key.as_deref())) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Error::TimedOut {
+                    what: format!("compaction of {topic}/{partition}"),
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
