@@ -217,7 +217,7 @@ impl Lane {
             return self.shared.retry_later(cursor, error);
         }
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {
-            return self.shared.out_of_range(cursor, error).await;
+            return self.shared.out_of_range(link, cursor, error).await;
         }
         let odd = matches!(code.code(), -1 | 2) && cursor.failures < MOST_ODD_FAILURES;
         if code.is_retriable() || odd {

@@ -151,10 +151,10 @@ pub enum FetchEventKind {
     OutOfRange {
         /// The offset that was asked for.
         requested: i64,
-        /// The first offset of the log now, if it could be learnt.
-        log_start_offset: Option<i64>,
-        /// The end of the log now, if it could be learnt.
-        log_end_offset: Option<i64>,
+        /// The first offset of the log now.
+        log_start_offset: i64,
+        /// The end of the log now (the high watermark).
+        log_end_offset: i64,
     },
     /// Reading cannot go on.
     Failed(Error),

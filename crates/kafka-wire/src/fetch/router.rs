@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,8 +17,8 @@ use super::lane::Lane;
 use super::pool::Pool;
 use super::{FetchEvent, FetchEventKind, FetchOptions};
 use crate::cluster::{Cluster, TopicPartition};
+use crate::connection::{Api, Link};
 use crate::error::{Error, ErrorCode};
-use crate::offsets::{IsolationLevel, OffsetSpec};
 use crate::problem::PartitionProblem;
 
 /// Smallest response that is asked for when the budget is too small for all lanes.
@@ -125,33 +128,17 @@ impl Shared {
 
     /// Tells the caller what the log holds now; unless the offset is in it, and only the broker that was asked did not
     /// know yet.
-    pub(super) async fn out_of_range(&self, cursor: Cursor, error: Error) {
-        let log_start_offset = self.log_edge(&cursor, OffsetSpec::Earliest).await;
-        let log_end_offset = self.log_edge(&cursor, OffsetSpec::Latest).await;
-        if let (Some(start), Some(end)) = (log_start_offset, log_end_offset)
-            && (start..=end).contains(&cursor.offset)
-        {
-            return self.retry_later(cursor, error);
-        }
-        let requested = cursor.offset;
-        let kind = FetchEventKind::OutOfRange {
-            requested,
-            log_start_offset,
-            log_end_offset,
+    pub(super) async fn out_of_range(&self, link: &Link, cursor: Cursor, error: Error) {
+        let log_start_offset = log_edge(link, &cursor, EARLIEST, self.patience()).await;
+        let log_end_offset = log_edge(link, &cursor, LATEST, self.patience()).await;
+        let (log_start_offset, log_end_offset) = match (log_start_offset, log_end_offset) {
+            (Ok(start), Ok(end)) if !(start..=end).contains(&cursor.offset) => (start, end),
+            (Err(error), _) | (_, Err(error)) => return self.retry_later(cursor, error),
+            _ => return self.retry_later(cursor, error),
         };
+        let requested = cursor.offset;
+        let kind = FetchEventKind::OutOfRange { requested, log_start_offset, log_end_offset };
         self.emit(&cursor, kind).await;
-    }
-
-    async fn log_edge(&self, cursor: &Cursor, spec: OffsetSpec) -> Option<i64> {
-        let partition = cursor.name();
-        let listed = self
-            .cluster
-            .list_offsets(&[partition], spec, IsolationLevel::ReadUncommitted)
-            .await;
-        listed
-            .into_iter()
-            .find_map(|(_, listed)| listed.ok())
-            .map(|listed| listed.offset)
     }
 
     /// Whether a partition that failed has used up its time.
@@ -300,6 +287,28 @@ impl Router {
             }
         }
         pool
+    }
+}
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// Where the log of a partition starts or ends, as the broker that was asked for its data says.
+async fn log_edge(link: &Link, cursor: &Cursor, edge: i64, patience: Duration) -> Result<i64, Error> {
+    let partition =
+        ListOffsetsPartition::default().with_partition_index(cursor.partition).with_timestamp(edge);
+    let name = TopicName(StrBytes::from_string(cursor.topic.to_string()));
+    let topic = ListOffsetsTopic::default().with_name(name).with_partitions(vec![partition]);
+    let request =
+        ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    let response = link.call(&request, patience).await?;
+    let mut answers = response.topics.iter().flat_map(|topic| &topic.partitions);
+    let answer = answers.next().ok_or_else(|| link.left_out(&cursor.name()))?;
+    match ErrorCode::new(answer.error_code) {
+        None => Ok(answer.offset),
+        Some(code) => {
+            Err(Error::kafka(code, ListOffsetsRequest::NAME, link.broker(), cursor.name().to_string()))
+        }
     }
 }
 

@@ -1,0 +1,10 @@
+//! The data path on real brokers: what this crate reads is what the Java consumer sees, and what it writes is there once.
+//!
+//! * `fetching`: codecs, transactions, compaction, deleted prefixes, many partitions, what cannot be read
+//! * `producing`: byte for byte, many partitions at once, what the broker refuses, foreign writers
+//! * `faults`: lost answers, cut connections, broker restarts, leader changes; nothing lost, nothing twice
+
+mod faults;
+mod fetching;
+mod producing;
+mod support;

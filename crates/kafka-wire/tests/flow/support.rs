@@ -1,0 +1,171 @@
+//! Clusters that tests share, and reading with the crate under test.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kafka_wire::batch::{LogEntry, RawBatch};
+use kafka_wire::codec::Decompressor;
+use kafka_wire::{
+    ByteBudget, Cluster, ClusterConfig, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
+    FetchedBatches, IsolationLevel, OffsetSpec, TopicPartition,
+};
+use testkit::{JavaClient, Record};
+use tokio::sync::OnceCell;
+
+/// Records of long ago are not to be removed by retention.
+pub const KEEP: &[(&str, &str)] = &[("retention.ms", "-1")];
+
+/// A real cluster, the Java client beside it, and this crate's handle.
+pub struct Bench {
+    pub kafka: testkit::Cluster,
+    pub java: JavaClient,
+}
+
+impl Bench {
+    pub async fn start(options: testkit::ClusterOptions) -> Self {
+        let kafka = testkit::Cluster::start(options).await.unwrap();
+        let java = JavaClient::of(&kafka).await.unwrap();
+        Self { kafka, java }
+    }
+
+    /// A handle with short pauses, so that tests do not wait for politeness.
+    pub async fn connect(&self) -> Cluster {
+        let mut config = ClusterConfig::new(self.kafka.bootstrap_servers());
+        config.retry_backoff = Duration::from_millis(20);
+        config.retry_backoff_max = Duration::from_millis(200);
+        Cluster::connect(config).await.unwrap()
+    }
+}
+
+/// One broker for all tests that break nothing.
+pub async fn shared() -> &'static Bench {
+    static BENCH: OnceCell<Bench> = OnceCell::const_new();
+    BENCH
+        .get_or_init(|| Bench::start(testkit::ClusterOptions::new().quick_compaction()))
+        .await
+}
+
+/// A record as this crate read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub offset: i64,
+    pub timestamp: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl From<&Record> for Seen {
+    fn from(record: &Record) -> Self {
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers: record.headers.clone(),
+        }
+    }
+}
+
+pub fn seen(records: &[Record]) -> Vec<Seen> {
+    records.iter().map(Seen::from).collect()
+}
+
+/// All that was read of a partition.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub batches: Vec<RawBatch>,
+    pub records: Vec<Seen>,
+    pub aborted_records: u64,
+    pub control_batches: u64,
+    pub next_offset: i64,
+    pub log_start_offset: Option<i64>,
+}
+
+impl Read {
+    fn take(&mut self, fetched: FetchedBatches, decompressor: &mut Decompressor) {
+        assert!(fetched.next_offset > self.next_offset, "an event that passes no offset");
+        self.next_offset = fetched.next_offset;
+        self.aborted_records += fetched.aborted_records;
+        self.control_batches += fetched.control_batches;
+        self.log_start_offset = fetched.log_start_offset;
+        for entry in fetched.batches {
+            let LogEntry::Batch(batch) = entry else { panic!("an old format") };
+            let mut scratch = Vec::new();
+            for record in decompressor.records(&batch, 64 << 20, &mut scratch).unwrap() {
+                let record = record.unwrap();
+                let headers = record.headers.iter().map(|header| {
+                    let header = header.unwrap();
+                    let name = String::from_utf8_lossy(header.name).into_owned();
+                    (name, header.value.map(<[u8]>::to_vec))
+                });
+                self.records.push(Seen {
+                    offset: batch.header.base_offset + i64::from(record.offset_delta),
+                    timestamp: batch.header.timestamp(record.timestamp_delta),
+                    key: record.key.map(<[u8]>::to_vec),
+                    value: record.value.map(<[u8]>::to_vec),
+                    headers: headers.collect(),
+                });
+            }
+            self.batches.push(batch);
+        }
+    }
+}
+
+pub fn options() -> FetchOptions {
+    let mut options = FetchOptions::new(ByteBudget::new(32 << 20));
+    options.max_wait = Duration::from_millis(200);
+    options
+}
+
+/// Reads partitions to their ends; each has to finish.
+pub async fn read(
+    cluster: &Cluster,
+    partitions: impl IntoIterator<Item = FetchPartition>,
+    options: FetchOptions,
+) -> BTreeMap<TopicPartition, Read> {
+    let budget = options.budget.clone();
+    let mut all: BTreeMap<TopicPartition, Read> = BTreeMap::new();
+    let mut decompressor = Decompressor::new();
+    let mut stream = FetchStream::start(cluster, partitions, options);
+    let patience = Duration::from_secs(60);
+    while let Some(event) = tokio::time::timeout(patience, stream.next()).await.expect("no event for a minute") {
+        let read = all.entry(TopicPartition::new(event.topic, event.partition)).or_default();
+        match event.kind {
+            FetchEventKind::Batches(mut fetched) => {
+                // What is kept must not keep the memory of responses, or the budget runs dry.
+                for entry in &mut fetched.batches {
+                    if let LogEntry::Batch(batch) = entry {
+                        batch.bytes = batch.bytes.to_vec().into();
+                    }
+                }
+                read.take(fetched, &mut decompressor);
+            }
+            FetchEventKind::Finished { next_offset } => read.next_offset = next_offset,
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(stream);
+    for _ in 0..100 {
+        if budget.available() == budget.total() {
+            return all;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{} bytes of the budget were lost", budget.total() - budget.available());
+}
+
+/// The end of what a consumer of committed data can read.
+pub async fn end(cluster: &Cluster, partition: &TopicPartition) -> i64 {
+    let asked = [partition.clone()];
+    let listed = cluster.list_offsets(&asked, OffsetSpec::Latest, IsolationLevel::ReadCommitted).await;
+    listed[0].1.as_ref().unwrap().offset
+}
+
+/// Reads one partition from an offset to its present end.
+pub async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64) -> Read {
+    let name = TopicPartition::new(topic, partition);
+    let end = end(cluster, &name).await;
+    let asked = FetchPartition::new(topic, partition, from).until(end);
+    read(cluster, [asked], options()).await.remove(&name).unwrap_or_default()
+}
