@@ -108,7 +108,7 @@ async fn fill(java: &JavaClient) -> Result<()> {
     println!("orders:    300 records in 3 partitions, zstd");
 
     java.create_topic("payments", 2, &[]).await?;
-    for n in 0..20 {
+    for n in 0..20i64 {
         let end = if n % 4 == 3 {
             TransactionEnd::Abort
         } else {

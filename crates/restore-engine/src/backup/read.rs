@@ -174,7 +174,7 @@ impl<'a> Reading<'a> {
                 reader.flush(&self.sink).await;
             }
             FetchEventKind::OutOfRange { log_start_offset, .. } => {
-                let note = reader.step_over_lost(log_start_offset.unwrap_or(reader.next_offset))?;
+                let note = reader.step_over_lost(log_start_offset)?;
                 self.context.observer.event(&Event::Warning(note));
             }
             FetchEventKind::Failed(source) => {
