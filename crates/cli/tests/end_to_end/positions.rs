@@ -45,7 +45,7 @@ async fn edges(java: &JavaClient, topic: &str, partition: i32) -> Vec<i64> {
     }
     offsets.extend(visible.first().map(|first| first - 1));
     offsets.extend(visible.last().map(|last| last + 1));
-    offsets.extend((start..end).step_by(((end - start) as usize / 12).max(1)));
+    offsets.extend((start..end).step_by(((end - start) as usize / 16).max(1)));
     offsets.retain(|offset| (0..=end).contains(offset));
     offsets.sort_unstable();
     offsets.dedup();
