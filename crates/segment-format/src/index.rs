@@ -154,6 +154,9 @@ impl Index {
     /// The blocks of a partition that hold offsets in `offsets` (the end is exclusive), in offset order. The first and
     /// the last of them may hold other offsets too.
     pub fn blocks_in_offsets(&self, topic: &str, partition: i32, offsets: Range<i64>) -> &[BlockEntry] {
+        if offsets.is_empty() {
+            return &[];
+        }
         let blocks = self.blocks_of(topic, partition);
         let start = blocks.partition_point(|block| block.meta.last_offset < offsets.start);
         let end = blocks.partition_point(|block| block.meta.base_offset < offsets.end);
@@ -183,6 +186,7 @@ fn decode_partitions(cursor: &mut Cursor<'_>) -> Result<Vec<IndexPartition>> {
         return Err(cursor.invalid_at(position, reason));
     }
     let mut partitions: Vec<IndexPartition> = Vec::with_capacity(partition_count as usize);
+    let mut unassigned = block_count as usize;
     let mut first_block = 0;
     for _ in 0..partition_count {
         let position = cursor.position();
@@ -192,19 +196,21 @@ fn decode_partitions(cursor: &mut Cursor<'_>) -> Result<Vec<IndexPartition>> {
             .last()
             .is_some_and(|last| !sorts_before(&last.partition, &partition))
         {
-            return Err(cursor.invalid_at(position, format!("{partition} is not in order")));
+            return Err(cursor.invalid_at(position, format!("{partition} is not in order, or there twice")));
         }
-        if count == 0 {
-            return Err(cursor.invalid_at(position, format!("{partition} has no block")));
+        if count == 0 || count > unassigned {
+            let reason = format!("{partition} has {count} of {unassigned} blocks");
+            return Err(cursor.invalid_at(position, reason));
         }
         partitions.push(IndexPartition {
             partition,
             blocks: first_block..first_block + count,
         });
         first_block += count;
+        unassigned -= count;
     }
-    if first_block != block_count as usize {
-        let reason = format!("the partitions have {first_block} blocks, the index {block_count}");
+    if unassigned > 0 {
+        let reason = format!("{unassigned} of {block_count} blocks are of no partition");
         return Err(cursor.invalid_at(position, reason));
     }
     Ok(partitions)

@@ -171,7 +171,7 @@ fn parse_run_name(name: &str, kind: &str) -> Option<RunName> {
 /// Backup id and file name of a name of this kind.
 fn split_name<'a>(name: &'a str, kind: &str) -> Option<(String, &'a str)> {
     let (encoded, rest) = name.split_once('/')?;
-    let file = rest.strip_prefix(kind).filter(|file| !file.contains('/'))?;
+    let file = rest.strip_prefix(kind)?;
     Some((decode_id(encoded)?, file))
 }
 

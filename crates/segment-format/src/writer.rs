@@ -271,3 +271,37 @@ fn summarize(blocks: &[BlockEntry]) -> Vec<PartitionSummary> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockMeta, Compression, TopicId, encode_block};
+
+    #[test]
+    fn a_segment_takes_blocks_until_its_index_is_full() {
+        let meta = BlockMeta {
+            base_offset: 0,
+            last_offset: 0,
+            min_timestamp: 0,
+            max_timestamp: 0,
+            batches: 1,
+            records: 1,
+        };
+        let block = encode_block(meta, vec![Bytes::from_static(b"batch")], Compression::None, 0).unwrap();
+        let partition = |number| PartitionRef::new("t", TopicId::ZERO, number);
+        let mut writer = SegmentWriter::new(1, 2);
+        // As if there were so many blocks that one more of a new partition fits.
+        writer.index_len = MAX_INDEX_LEN - (68 + 26 + 1);
+        writer.add_block(&partition(0), block.clone()).unwrap();
+        let full = writer.add_block(&partition(1), block).unwrap_err();
+        assert!(
+            matches!(
+                full,
+                Error::IndexFull {
+                    length: MAX_INDEX_LEN
+                }
+            ),
+            "{full}"
+        );
+    }
+}

@@ -75,7 +75,7 @@ impl BlockEntry {
         (MAGIC.len() + self.partition.encoded_len() + DESCRIPTOR_LEN + 4) as u64
     }
 
-    /// Where the whole block is in the object: what [`decode_block`] needs.
+    /// Where the whole block is in the object: what [`decode_block`](crate::decode_block) needs.
     pub fn range(&self) -> Range<u64> {
         self.position
             ..self

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use segment_format::{
-    Error, FOOTER_LEN, Footer, HEADER_LEN, Manifest, Part, check_segment, decode_block, scan_blocks,
+    Error, FOOTER_LEN, Footer, HEADER_LEN, Index, Manifest, Part, check_segment, decode_block, scan_blocks,
 };
 
 use crate::manifest::small_manifest;
@@ -93,6 +93,31 @@ fn footer_names_an_object_of_another_length() {
             error,
             Error::Invalid {
                 part: Part::Footer,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_index_of_another_length_than_the_footer_says_is_detected() {
+    let (object, _) = write_segment(1, &small_blocks());
+    let footer = Footer::decode(&object, object.len() as u64).unwrap();
+    let bytes = get_range(&object, footer.index_range());
+    let error = Index::decode(
+        &bytes,
+        &Footer {
+            index_len: footer.index_len + 1,
+            ..footer
+        },
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Invalid {
+                part: Part::Index,
                 ..
             }
         ),

@@ -1,15 +1,17 @@
 //! Bytes that no writer wrote never panic, and never get memory that they do not pay for.
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes};
 use crc_fast::crc32_iscsi;
 use proptest::prelude::*;
 use proptest::sample::Index as Pick;
 use segment_format::{
-    BlockEntry, Error, FOOTER_LEN, Footer, Index, Manifest, Part, SegmentHeader, check_segment, decode_block,
-    scan_blocks,
+    BlockEntry, Compression, Error, FOOTER_LEN, Footer, Index, Manifest, Part, PartitionRef, SegmentHeader,
+    TopicId, check_segment, decode_block, scan_blocks,
 };
 
-use crate::support::{Forged, get_range, small_blocks, write_segment};
+use crate::support::{BlockSpec, Forged, get_range, small_blocks, write_segment};
 
 #[track_caller]
 fn invalid(forged: &Forged, expected: Part) {
@@ -24,63 +26,70 @@ fn a_forged_segment_is_a_segment_as_long_as_it_is_plausible() {
     check_segment(&Forged::default().object()).unwrap();
 }
 
-/// The index is refused before anything of the declared length could be allocated.
+/// The block header alone, without an index that could be wrong too.
+#[track_caller]
+fn invalid_header(forged: &Forged) {
+    let [_, block, ..] = forged.parts();
+    match BlockEntry::decode_header(&block, 32) {
+        Err(Error::Invalid {
+            part: Part::BlockHeader,
+            ..
+        }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// They are refused before anything of the declared length could be allocated.
 #[test]
 fn impossible_lengths_are_refused() {
     let good = Forged::default();
-    let huge = u32::MAX;
-    for (compression, raw_len) in [
-        (0, 12),
-        (0, 0),
-        (1, 11),
-        (1, 5),
-        (1, 11 * 255 + 1),
-        (2, 11),
-        (2, 11 * 1024 + 1),
-        (1, huge),
-        (2, huge),
+    let (huge, limit) = (u32::MAX, 1 << 30);
+    for (compression, raw_len, stored_len) in [
+        (0, 12, 11),
+        (0, 0, 0),
+        (0, huge, huge),
+        (0, limit + 1, limit + 1),
+        (1, 11, 11),
+        (1, 5, 11),
+        (1, 11 * 255 + 1, 11),
+        (1, huge, 11),
+        (2, 11, 11),
+        (2, 11 * 1024 + 1, 11),
+        (2, huge, 11),
+        (2, limit + 1, limit),
+        (2, 1, 0),
     ] {
-        invalid(
-            &Forged {
-                compression,
-                raw_len,
-                ..good.clone()
-            },
-            Part::Index,
+        let forged = Forged {
+            compression,
+            raw_len,
+            stored_len,
+            ..good.clone()
+        };
+        invalid(&forged, Part::Index);
+        invalid_header(&forged);
+    }
+    // At the limits, but cut short.
+    for (compression, raw_len, stored_len) in [(0, limit, limit), (1, 12 * 255, 12), (2, 12 * 1024, 12)] {
+        let [_, block, ..] = Forged {
+            compression,
+            raw_len,
+            stored_len,
+            ..good.clone()
+        }
+        .parts();
+        let entry = BlockEntry::decode_header(&block, 32).unwrap();
+        let error = decode_block(&entry, block.into()).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Truncated {
+                    part: Part::BlockPayload,
+                    ..
+                }
+            ),
+            "{error}"
         );
     }
-    let above_limit = Forged {
-        compression: 2,
-        raw_len: (1 << 30) + 1,
-        stored_len: 1 << 29,
-        ..good.clone()
-    };
-    invalid(&above_limit, Part::Index);
-    invalid(
-        &Forged {
-            raw_len: 0,
-            stored_len: 0,
-            payload: vec![],
-            ..good.clone()
-        },
-        Part::Index,
-    );
-    invalid(
-        &Forged {
-            stored_len: huge,
-            raw_len: huge,
-            ..good.clone()
-        },
-        Part::Index,
-    );
-    invalid(
-        &Forged {
-            stored_len: 12,
-            raw_len: 12,
-            ..good.clone()
-        },
-        Part::Index,
-    );
     for counts in [
         (huge, 1),
         (1, huge),
@@ -109,6 +118,79 @@ fn impossible_lengths_are_refused() {
             Part::Index,
         );
     }
+}
+
+/// Decodes the index of a segment with blocks of `t-0` (two), `t-1`, `t-2` after a change to its bytes, with a checksum that
+/// matches; returns why it is refused.
+fn refused_index(change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let partition = |number| PartitionRef::new("t", TopicId::ZERO, number);
+    let block = |number, offset| BlockSpec::new(&partition(number), offset, 1, Compression::None);
+    let (object, _) = write_segment(1, &[block(0, 0), block(1, 0), block(0, 3), block(2, 0)]);
+    let footer = Footer::decode(&object, object.len() as u64).unwrap();
+    let mut bytes = get_range(&object, footer.index_range()).to_vec();
+    Index::decode(&bytes, &footer).unwrap();
+    change(&mut bytes);
+    sign(&mut bytes);
+    let index_len = bytes.len() as u64;
+    match Index::decode(&bytes, &Footer { index_len, ..footer }) {
+        Err(Error::Invalid {
+            part: Part::Index,
+            reason,
+            ..
+        }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where the entry of partition `number`, and of block `number`, is in that index.
+fn partition_at(number: usize) -> Range<usize> {
+    12 + 27 * number..12 + 27 * (number + 1)
+}
+
+fn block_at(number: usize) -> Range<usize> {
+    12 + 27 * 3 + 68 * number..12 + 27 * 3 + 68 * (number + 1)
+}
+
+fn swap(bytes: &mut [u8], left: Range<usize>, right: Range<usize>) {
+    let kept = bytes[left.clone()].to_vec();
+    bytes.copy_within(right.clone(), left.start);
+    bytes[right].copy_from_slice(&kept);
+}
+
+#[test]
+fn an_index_in_disorder_is_refused() {
+    let reason = refused_index(|bytes| swap(bytes, partition_at(1), partition_at(2)));
+    assert!(reason.contains("not in order"), "{reason}");
+    let reason = refused_index(|bytes| bytes.copy_within(partition_at(1), partition_at(2).start));
+    assert!(reason.contains("there twice"), "{reason}");
+    let reason = refused_index(|bytes| swap(bytes, block_at(0), block_at(1)));
+    assert!(reason.contains("offset order"), "{reason}");
+    // The second block of t-0 starts with the last offset of the first.
+    let reason = refused_index(|bytes| bytes[block_at(1).start + 15] = 2);
+    assert!(reason.contains("offset order"), "{reason}");
+    // t-1 has no block, t-2 has two.
+    let reason = refused_index(|bytes| {
+        bytes[partition_at(1).end - 1] = 0;
+        bytes[partition_at(2).end - 1] = 2;
+    });
+    assert!(reason.contains("has 0 of"), "{reason}");
+    let reason = refused_index(|bytes| bytes[partition_at(0).end - 1] = 1);
+    assert!(reason.contains("of no partition"), "{reason}");
+    let reason = refused_index(|bytes| bytes[partition_at(2).end - 1] = 2);
+    assert!(reason.contains("has 2 of 1"), "{reason}");
+    // Two blocks in the same place, and one that leaves a hole.
+    for position in [32, 33] {
+        let reason = refused_index(|bytes| {
+            let at = block_at(1).start;
+            bytes[at..at + 8].copy_from_slice(&u64::to_be_bytes(position));
+        });
+        assert!(reason.contains("is expected"), "{reason}");
+    }
+    let reason = refused_index(|bytes| bytes.extend(b"crc and more"));
+    assert!(reason.contains("behind the last block"), "{reason}");
+    // An entry less than the lengths say.
+    let reason = refused_index(|bytes| bytes[11] = 3);
+    assert!(reason.contains("has"), "{reason}");
 }
 
 #[test]

@@ -323,7 +323,12 @@ fn segments_hold_what_the_topics_say() {
     });
     refused("orders-10", |manifest| _ = manifest.topics[0].partitions.pop());
     refused("orders", |manifest| manifest.segments.clear());
-    refused("segment", |manifest| manifest.segments[0].bytes = 300);
+    let stored: u64 = small_manifest().segments[0]
+        .partitions
+        .iter()
+        .map(|entry| entry.stored_bytes)
+        .sum();
+    refused("segment", |manifest| manifest.segments[0].bytes = stored);
     refused("orders-10", |manifest| {
         manifest.segments[0].partitions[1].blocks = 0;
     });
