@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# Resets consumer groups to the offsets that they had reached, as offsets of the restored topics.
+# Resets consumer groups to where they had got, in the offsets of the restored topics.
 #   backup:         prod-backup-2024
 #   source cluster: prod-us-east-1
 #   target cluster: Some-Cluster-Id-000000
@@ -8,9 +8,9 @@
 #   partitions:     6
 #
 # Usage: [BOOTSTRAP_SERVERS=host:port,...] [KAFKA_CONSUMER_GROUPS=path] [COMMAND_CONFIG=file] bash <this file> [--dry-run]
-# Consumers of the groups must be stopped. A group that fails does not keep the others from being reset.
+# Stop the consumers first. When a group fails, the others are still reset.
 #
-# NOTE: some commits carry a metadata string. kafka-consumer-groups.sh cannot write it: it will be lost.
+# NOTE: some commits have a metadata string. kafka-consumer-groups.sh drops it.
 #
 # WARNING: THE PLAN IS INCOMPLETE. Some positions are not reset by this script.
 #
@@ -76,6 +76,7 @@ reset_group() {
     --group "$group" --reset-offsets --from-file "$work/offsets.csv" "$mode" \
     </dev/null >"$work/output" || status=$?
   cat -- "$work/output"
+  printf '\n'
   if [ "$status" -ne 0 ]; then
     fail "group $group: the tool ended with status $status"
   elif grep -q '^Error:' "$work/output"; then
@@ -85,10 +86,14 @@ reset_group() {
   fi
 }
 
-# Whether each line of the file is a line of the tool's output: group, topic, partition, new offset.
+# Whether the tool's output has the topic, partition and new offset of each line of the file. Releases differ in whether
+# they end the lines of their table, so that words count and not lines.
 confirmed() {
   awk '
-    FILENAME == ARGV[1] { if (NF >= 3) said[$(NF - 2) "," $(NF - 1) "," $NF] = 1; next }
+    FILENAME == ARGV[1] {
+      for (i = 1; i <= NF; i++) { said[topic "," partition "," $i] = 1; topic = partition; partition = $i }
+      next
+    }
     !($0 in said) { print "not confirmed: " $0 > "/dev/stderr"; bad = 1 }
     END { exit bad }
   ' "$work/output" "$work/offsets.csv"

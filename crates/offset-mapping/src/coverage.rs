@@ -6,17 +6,17 @@ use crate::error::Error;
 
 /// The source offsets of one partition that a backup answers for.
 ///
-/// Every record that the source had at an offset inside is in the backup; an offset inside without a record (a
-/// transaction marker, a compacted or deleted record) never had one for a consumer. Outside, and in the gaps, the
-/// backup does not know.
+/// Every record that the source had at an offset inside is in the backup; an offset inside without a record
+/// (a transaction marker, a compacted or deleted record) never had one for a consumer. Outside, and in the
+/// gaps, the backup does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// The first offset covered: the log start offset when the backup was made.
     pub start: i64,
     /// The first offset no longer covered: the last stable offset when the backup was made.
     pub end: i64,
-    /// What is missing between: offsets that retention removed before they were read, or that a time window cut out of
-    /// the restore.
+    /// What is missing between: offsets that retention removed before they were read, or that a time window
+    /// cut out of the restore.
     pub gaps: Vec<Range<i64>>,
 }
 

@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 
 /// Why a mapping could not be built, read or turned into a plan.
 ///
-/// The first group of variants means that what was handed over does not describe an append-only restore; the second
-/// that a report must be corrected or made again. Neither kind goes away by trying again.
+/// The first group of variants means that what was handed over does not describe an append-only restore; the
+/// second that a report must be corrected or made again. Neither kind goes away by trying again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -117,8 +117,8 @@ pub enum Error {
         found: i64,
     },
 
-    /// The pairs of a partition leave out records, and the records that they leave out cannot be derived, because the
-    /// partition's source offsets have holes where its target offsets have none.
+    /// The pairs of a partition leave out records, and the records that they leave out cannot be derived,
+    /// because the partition's source offsets have holes where its target offsets have none.
     #[error(
         "the detailed mappings give {mapped} records and do not cover source offsets {source_first} to \
          {source_last}, and these are not as far apart as target offsets {target_first} to {target_last}"

@@ -1,8 +1,8 @@
 //! The record headers that carry a record's origin through a restore.
 //!
-//! A restore appends them when it is asked to. They are read back only where a record's origin is not known otherwise,
-//! and then what they say is a claim to be checked against the backup: a user's record may carry headers of the same
-//! names, with anything in them.
+//! A restore appends them when it is asked to. They are read back only where a record's origin is not known
+//! otherwise, and then what they say is a claim to be checked against the backup: a user's record may carry
+//! headers of the same names, with anything in them.
 
 use std::fmt;
 
@@ -27,8 +27,8 @@ pub struct OriginHeaders<'a> {
 impl<'a> OriginHeaders<'a> {
     /// Reads the headers of a record, given in their order as names and values.
     ///
-    /// The last header of a name decides, because a restore appends after whatever the record had. A last value that
-    /// cannot be read hides an earlier one that can: the earlier one is somebody else's.
+    /// The last header of a name decides, because a restore appends after whatever the record had. A last
+    /// value that cannot be read hides an earlier one that can: the earlier one is somebody else's.
     pub fn read(headers: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
@@ -46,7 +46,8 @@ impl<'a> OriginHeaders<'a> {
 
 /// An offset from a header value: ASCII decimal, or the 8-byte little-endian integer of older tools.
 ///
-/// Eight ASCII digits are read as digits. As a little-endian integer they would be an offset beyond 3.4 * 10^18.
+/// Eight ASCII digits are read as digits. As a little-endian integer they would be an offset beyond 3.4 *
+/// 10^18.
 pub fn parse_offset(value: &[u8]) -> Option<i64> {
     parse_integer(value).filter(|offset| *offset >= 0)
 }
@@ -68,7 +69,8 @@ fn parse_decimal(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// The value of an `x-original-offset` or `x-original-timestamp` header: ASCII decimal, made without allocating.
+/// The value of an `x-original-offset` or `x-original-timestamp` header: ASCII decimal, made without
+/// allocating.
 #[derive(Clone, Copy)]
 pub struct Decimal {
     // The longest value is `i64::MIN`, with a sign and nineteen digits. The text stands at the end.

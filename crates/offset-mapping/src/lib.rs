@@ -1,13 +1,14 @@
 //! Where the records of a restored Kafka topic went, and where its consumer groups go on.
 //!
-//! A restore gives records new offsets, so that the offsets which consumer groups had committed point at the wrong
-//! records. This crate keeps, for each partition, which source offset became which target offset, and translates
-//! committed offsets so that they keep their meaning: *the next record to read is the first one at or after it*.
+//! A restore gives records new offsets, so that the offsets which consumer groups had committed point at the
+//! wrong records. This crate keeps, for each partition, which source offset became which target offset, and
+//! translates committed offsets so that they keep their meaning: *the next record to read is the first one at
+//! or after it*.
 //!
 //! ```
 //! use offset_mapping::{
-//!     CommittedOffset, Coverage, OffsetMapping, OffsetResetPlan, OffsetResetStrategy, PartitionMap, Resolution, Run,
-//!     TopicPartition,
+//!     CommittedOffset, Coverage, OffsetMapping, OffsetResetPlan, OffsetResetStrategy, PartitionMap,
+//!     Resolution, Run, TopicPartition,
 //! };
 //!
 //! // The backup covers the offsets 0 to 1100. The restore wrote 1001 records from offset 5000 on.
@@ -30,19 +31,21 @@
 //! # Ok::<(), offset_mapping::Error>(())
 //! ```
 //!
-//! * [`PartitionMap`] holds runs of records, never a pair of offsets per record: a partition without holes is one
-//!   [`Run`] however long it is.
-//! * [`OffsetMapping`] is the offset mapping report. It is written and read as JSON, by serde or piece by piece with
-//!   [`OffsetMapping::write_json`].
-//! * [`OffsetResetPlan`] is what a reset will commit. It is a value: what a dry run shows is what is executed.
-//! * [`render`] shows plans and mappings as text, CSV, JSON and a shell script; [`headers`] are the record headers
-//!   that carry a record's origin.
+//! * [`PartitionMap`] holds runs of records, never a pair of offsets per record: a partition without holes is
+//!   one [`Run`] however long it is.
+//! * [`OffsetMapping`] is the offset mapping report. It is written and read as JSON, by serde or piece by
+//!   piece with [`OffsetMapping::write_json`].
+//! * [`OffsetResetPlan`] is what a reset will commit. It is a value: what a dry run shows is what is
+//!   executed.
+//! * [`render`] shows plans and mappings as text, CSV, JSON and a shell script; [`headers`] are the record
+//!   headers that carry a record's origin.
 //!
 //! # What this crate is not
 //!
-//! It does no I/O beyond the readers and writers that it is given, reads no clock and no environment, and knows no
-//! Kafka client. Reading committed offsets from a backup and committing them to a cluster is the business of whoever
-//! has the cluster; a crate that can only compute can be tested against every case of a rule in milliseconds.
+//! It does no I/O beyond the readers and writers that it is given, reads no clock and no environment, and
+//! knows no Kafka client. Reading committed offsets from a backup and committing them to a cluster is the
+//! business of whoever has the cluster; a crate that can only compute can be tested against every case of a
+//! rule in milliseconds.
 
 pub mod headers;
 pub mod render;

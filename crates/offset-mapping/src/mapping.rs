@@ -34,8 +34,8 @@ impl fmt::Display for TopicPartition {
 
 /// What a restore did to offsets: the offset mapping report as a value.
 ///
-/// Serialised it is the report's JSON, with a run of records as one element; see [`Pairs`](crate::Pairs) for the form
-/// with an element per record. Both are read back to the same value.
+/// Serialised it is the report's JSON, with a run of records as one element; see [`Pairs`](crate::Pairs) for
+/// the form with an element per record. Both are read back to the same value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OffsetMapping {
     /// Every restored partition, also those without a record.
@@ -126,10 +126,12 @@ impl OffsetMapping {
     }
 
     /// Adds a group with the offsets that it had committed, each translated by the mapping as it is now: the
-    /// partitions come first. A group added twice is replaced; of a partition named twice the last commit counts.
+    /// partitions come first. A group added twice is replaced; of a partition named twice the last commit
+    /// counts.
     ///
-    /// Restored partitions of the group's topics in which it has no commit are added as [`Resolution::NoCommit`]:
-    /// there the group's consumers will start where `auto.offset.reset` tells them to, and that is worth knowing.
+    /// Restored partitions of the group's topics in which it has no commit are added as
+    /// [`Resolution::NoCommit`]: there the group's consumers will start where `auto.offset.reset` tells them
+    /// to, and that is worth knowing.
     pub fn add_group(
         &mut self,
         group_id: impl Into<String>,
@@ -209,7 +211,8 @@ impl GroupPositions {
 }
 
 impl GroupPosition {
-    /// Whether the resolution goes with the offsets: a target offset where it promises one, and a commit to translate.
+    /// Whether the resolution goes with the offsets: a target offset where it promises one, and a commit to
+    /// translate.
     pub(crate) fn check(&self) -> Result<(), PositionProblem> {
         let has_source = self.resolution != Resolution::NoCommit;
         let has_target = self.resolution.has_target();

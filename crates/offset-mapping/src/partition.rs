@@ -8,7 +8,8 @@ use crate::runs::{Run, Runs};
 
 /// The restored records of one partition as runs, and the source offsets that they stand for.
 ///
-/// It is built while a restore goes on, in offset order, and translates committed offsets when the restore is over.
+/// It is built while a restore goes on, in offset order, and translates committed offsets when the restore is
+/// over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionMap {
     pub(crate) coverage: Coverage,
@@ -22,7 +23,8 @@ impl PartitionMap {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCoverage`], [`Error::InvalidGap`] or [`Error::InvalidTarget`] for what are not offsets.
+    /// [`Error::InvalidCoverage`], [`Error::InvalidGap`] or [`Error::InvalidTarget`] for what are not
+    /// offsets.
     pub fn new(coverage: Coverage, target_next: i64) -> Result<Self, Error> {
         if target_next < 0 {
             return Err(Error::InvalidTarget(target_next));
@@ -42,8 +44,8 @@ impl PartitionMap {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidRun`], [`Error::SourceNotIncreasing`] or [`Error::TargetNotIncreasing`]; the mapping is then
-    /// what it was before.
+    /// [`Error::InvalidRun`], [`Error::SourceNotIncreasing`] or [`Error::TargetNotIncreasing`]; the mapping
+    /// is then what it was before.
     pub fn push(&mut self, run: Run) -> Result<(), Error> {
         if run.target_first >= 0 && run.target_first < self.target_next {
             return Err(Error::TargetNotIncreasing {
@@ -57,8 +59,8 @@ impl PartitionMap {
         Ok(())
     }
 
-    /// Adds a gap to the coverage: source offsets that the restore turns out not to have, because retention removed
-    /// them before the backup could read them or because a time window cut them out.
+    /// Adds a gap to the coverage: source offsets that the restore turns out not to have, because retention
+    /// removed them before the backup could read them or because a time window cut them out.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! What a reset of consumer groups will commit, as a value: shown by a dry run, saved for review, and executed as it is.
+//! What a reset of consumer groups will commit, as a value: shown by a dry run, saved for review, and
+//! executed as it is.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -133,12 +134,13 @@ pub struct PlanSummary {
 impl OffsetResetPlan {
     /// Plans the reset of the groups asked for, or of all groups of the mapping when none is.
     ///
-    /// Groups, topics and partitions are sorted; a group asked for twice is planned once. A group that the mapping
-    /// does not have is part of the plan and makes it incomplete.
+    /// Groups, topics and partitions are sorted; a group asked for twice is planned once. A group that the
+    /// mapping does not have is part of the plan and makes it incomplete.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidPosition`] when a position of the mapping has a resolution that does not go with its offsets.
+    /// [`Error::InvalidPosition`] when a position of the mapping has a resolution that does not go with its
+    /// offsets.
     pub fn build(
         mapping: &OffsetMapping,
         groups: &[impl AsRef<str>],

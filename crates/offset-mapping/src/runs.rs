@@ -1,8 +1,8 @@
 //! Runs of records whose source and target offsets both increase by one, packed.
 //!
-//! A log without holes is one run however long it is. A compacted one may have a run for every second record, and then
-//! the size of a run matters: runs are stored as differences in variable-length integers, four to six bytes each, in
-//! blocks that can be searched.
+//! A log without holes is one run however long it is. A compacted one may have a run for every second record,
+//! and then the size of a run matters: runs are stored as differences in variable-length integers, four to
+//! six bytes each, in blocks that can be searched.
 
 use std::fmt;
 
@@ -64,8 +64,8 @@ impl Run {
     }
 }
 
-/// Runs in source order, which is target order too. Neighbours that touch are merged, so that equal mappings are equal
-/// values, however they were pushed.
+/// Runs in source order, which is target order too. Neighbours that touch are merged, so that equal mappings
+/// are equal values, however they were pushed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
     blocks: Vec<Block>,

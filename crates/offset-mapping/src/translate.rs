@@ -18,28 +18,33 @@ pub struct Translation {
 
 /// How the position of a group in the target came about.
 ///
-/// In JSON it is three keys of the object that has it: `resolution` with the kebab-case word, and `skipped` or `lost`
-/// where there is such a number. Embed it with `#[serde(flatten)]`.
+/// In JSON it is three keys of the object that has it: `resolution` with the kebab-case word, and `skipped`
+/// or `lost` where there is such a number. Embed it with `#[serde(flatten)]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resolution {
     /// The next record that the group reads is the one that it would have read in the source.
     Exact,
-    /// The group had read every record that was restored; it goes on with the first one written after the restore.
+    /// The group had read every record that was restored; it goes on with the first one written after the
+    /// restore.
     ExactEnd,
-    /// The backup does not hold the offsets at which the group stood; it goes on with the first record after them.
+    /// The backup does not hold the offsets at which the group stood; it goes on with the first record after
+    /// them.
     ClampedToStart {
-        /// Offsets, from the committed one on, that the backup does not hold. Not each need have had a record.
+        /// Offsets, from the committed one on, that the backup does not hold. Not each need have had a
+        /// record.
         skipped: u64,
     },
-    /// The group had read further than the backup goes; it goes on with the first record written after the restore.
+    /// The group had read further than the backup goes; it goes on with the first record written after the
+    /// restore.
     BeyondBackup {
         /// Offsets between the end of the backup and the committed one.
         lost: u64,
     },
     /// The group has no committed offset for the partition: there is nothing to reset.
     NoCommit,
-    /// The partition was not restored, or has no mapping: there is a position that is not known in the target.
+    /// The partition was not restored, or has no mapping: there is a position that is not known in the
+    /// target.
     Unmapped,
     /// Found by timestamp or by scan, and not proven.
     Approximate,
@@ -48,9 +53,9 @@ pub enum Resolution {
 impl PartitionMap {
     /// Translates a committed offset, which means: *the next record to read is the first one at or after it*.
     ///
-    /// That record decides. It is exact when the backup holds every offset from the committed one up to it, so that no
-    /// record can have been between; gaps further on do not concern the position. Takes the logarithm of the number
-    /// of runs.
+    /// That record decides. It is exact when the backup holds every offset from the committed one up to it,
+    /// so that no record can have been between; gaps further on do not concern the position. Takes the
+    /// logarithm of the number of runs.
     pub fn translate(&self, committed: i64) -> Translation {
         let coverage = &self.coverage;
         let next = self.runs.at_or_after(committed);

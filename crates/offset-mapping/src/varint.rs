@@ -1,4 +1,5 @@
-//! Unsigned integers in seven-bit groups, lowest group first, for the packed runs in memory. Nothing on disk uses them.
+//! Unsigned integers in seven-bit groups, lowest group first, for the packed runs in memory. Nothing on disk
+//! uses them.
 
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

@@ -10,13 +10,14 @@ use crate::runs::Run;
 
 const PLAN_HEADER: &str =
     "group,topic,partition,source_offset,target_offset,resolution,skipped,lost,timestamp,metadata";
-const MAPPING_HEADER: &str = "topic,partition,source_first_offset,source_last_offset,target_first_offset,target_last_offset,records,first_timestamp";
+const MAPPING_HEADER: &str = "topic,partition,source_first_offset,source_last_offset,\
+     target_first_offset,target_last_offset,records,first_timestamp";
 
-/// The positions of a plan, one to a line, also those that are left alone: they have no target offset. A group that
-/// the backup does not have is one line with the resolution `not-in-backup`.
+/// The positions of a plan, one to a line, also those that are left alone: they have no target offset. A
+/// group that the backup does not have is one line with the resolution `not-in-backup`.
 ///
-/// It is made to be opened in a spreadsheet: a name that would be taken for a formula has an apostrophe in front, and
-/// control characters are escapes. The JSON has the exact names.
+/// It is made to be opened in a spreadsheet: a name that would be taken for a formula has an apostrophe in
+/// front, and control characters are escapes. The JSON has the exact names.
 pub fn plan_csv(plan: &OffsetResetPlan) -> String {
     let mut out = format!("{PLAN_HEADER}\n");
     for group in &plan.groups {

@@ -1,7 +1,8 @@
 //! Plans and mappings as JSON, CSV, text, and a shell script.
 //!
-//! Names of topics and groups come from a backup and are not trusted: each form quotes them so that they stay data,
-//! and shows what a terminal would obey or hide as an escape. Everything is sorted, and nothing depends on a clock.
+//! Names of topics and groups come from a backup and are not trusted: each form quotes them so that they stay
+//! data, and shows what a terminal would obey or hide as an escape. Everything is sorted, and nothing depends
+//! on a clock.
 
 mod csv;
 mod json;

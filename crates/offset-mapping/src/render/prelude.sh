@@ -50,6 +50,7 @@ reset_group() {
     --group "$group" --reset-offsets --from-file "$work/offsets.csv" "$mode" \
     </dev/null >"$work/output" || status=$?
   cat -- "$work/output"
+  printf '\n'
   if [ "$status" -ne 0 ]; then
     fail "group $group: the tool ended with status $status"
   elif grep -q '^Error:' "$work/output"; then
@@ -59,10 +60,14 @@ reset_group() {
   fi
 }
 
-# Whether each line of the file is a line of the tool's output: group, topic, partition, new offset.
+# Whether the tool's output has the topic, partition and new offset of each line of the file. Releases differ in whether
+# they end the lines of their table, so that words count and not lines.
 confirmed() {
   awk '
-    FILENAME == ARGV[1] { if (NF >= 3) said[$(NF - 2) "," $(NF - 1) "," $NF] = 1; next }
+    FILENAME == ARGV[1] {
+      for (i = 1; i <= NF; i++) { said[topic "," partition "," $i] = 1; topic = partition; partition = $i }
+      next
+    }
     !($0 in said) { print "not confirmed: " $0 > "/dev/stderr"; bad = 1 }
     END { exit bad }
   ' "$work/output" "$work/offsets.csv"

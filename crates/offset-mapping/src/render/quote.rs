@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// Whether a character shows as itself and only as itself: no control character, no line separator, nothing invisible,
-/// nothing that changes the direction of the text around it.
+/// Whether a character shows as itself and only as itself: no control character, no line separator, nothing
+/// invisible, nothing that changes the direction of the text around it.
 fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
@@ -13,7 +13,8 @@ fn is_plain(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A name for a person: what is not plain is an escape, and so is a backslash, so that no two names look the same.
+/// A name for a person: what is not plain is an escape, and so is a backslash, so that no two names look the
+/// same.
 pub(super) fn visible(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
@@ -29,8 +30,9 @@ pub(super) fn visible(name: &str) -> String {
     out
 }
 
-/// A field of a CSV file that people open in spreadsheets. What would start a formula gets an apostrophe in front,
-/// which spreadsheets take for "this is text"; what is not plain is an escape. An empty value is an empty field.
+/// A field of a CSV file that people open in spreadsheets. What would start a formula gets an apostrophe in
+/// front, which spreadsheets take for "this is text"; what is not plain is an escape. An empty value is an
+/// empty field.
 pub(super) fn spreadsheet_field(value: &str) -> String {
     if value.is_empty() {
         return String::new();
@@ -69,7 +71,8 @@ pub(super) fn all_plain(value: &str) -> bool {
     value.chars().all(is_plain)
 }
 
-/// One word of a bash command: exactly the value. `None` for a value with a NUL, which no command can be given.
+/// One word of a bash command: exactly the value. `None` for a value with a NUL, which no command can be
+/// given.
 ///
 /// What is not plain is escaped byte by byte, so that it can be seen and does not depend on the locale.
 pub(super) fn shell_word(value: &str) -> Option<String> {

@@ -9,12 +9,14 @@ use crate::plan::{GroupResetPlan, OffsetResetPlan, PartitionReset};
 /// The part of the script that does not depend on the plan.
 const PRELUDE: &str = include_str!("prelude.sh");
 
-/// The plan as a bash script that resets each group with `kafka-consumer-groups.sh --reset-offsets --from-file`.
+/// The plan as a bash script that resets each group with `kafka-consumer-groups.sh --reset-offsets
+/// --from-file`.
 ///
-/// It takes `--dry-run`, and `BOOTSTRAP_SERVERS` (otherwise `bootstrap_servers`, or those of the plan when that is
-/// empty), `KAFKA_CONSUMER_GROUPS` (the tool) and `COMMAND_CONFIG` (its configuration file) from the environment. It
-/// ends with status 0 when all is reset, 1 when a group failed, 2 when it was called wrongly, 3 when what the plan has
-/// is reset but the plan is incomplete. The tool cannot keep the metadata strings of commits.
+/// It takes `--dry-run`, and `BOOTSTRAP_SERVERS` (otherwise `bootstrap_servers`, or those of the plan when
+/// that is empty), `KAFKA_CONSUMER_GROUPS` (the tool) and `COMMAND_CONFIG` (its configuration file) from the
+/// environment. It ends with status 0 when all is reset, 1 when a group failed, 2 when it was called wrongly,
+/// 3 when what the plan has is reset but the plan is incomplete. The tool cannot keep the metadata strings of
+/// commits.
 pub fn reset_script(plan: &OffsetResetPlan, bootstrap_servers: &[String]) -> String {
     let servers = if bootstrap_servers.is_empty() {
         &plan.target_bootstrap_servers
@@ -38,7 +40,9 @@ pub fn reset_script(plan: &OffsetResetPlan, bootstrap_servers: &[String]) -> Str
 
 fn write_about(out: &mut String, plan: &OffsetResetPlan) {
     let summary = plan.summary();
-    out.push_str("#\n# Resets consumer groups to the offsets that they had reached, as offsets of the restored topics.\n");
+    out.push_str(
+        "#\n# Resets consumer groups to where they had got, in the offsets of the restored topics.\n",
+    );
     let fields = [
         ("backup", &plan.backup_id),
         ("source cluster", &plan.source_cluster_id),
@@ -55,14 +59,14 @@ fn write_about(out: &mut String, plan: &OffsetResetPlan) {
         "#\n# Usage: [BOOTSTRAP_SERVERS=host:port,...] [KAFKA_CONSUMER_GROUPS=path] [COMMAND_CONFIG=file] ",
     );
     out.push_str("bash <this file> [--dry-run]\n");
-    out.push_str("# Consumers of the groups must be stopped. A group that fails does not keep the others from being reset.\n");
+    out.push_str("# Stop the consumers first. When a group fails, the others are still reset.\n");
     if plan
         .groups
         .iter()
         .flat_map(|group| &group.partitions)
         .any(|reset| !reset.metadata.is_empty())
     {
-        out.push_str("#\n# NOTE: some commits carry a metadata string. kafka-consumer-groups.sh cannot write it: it will be lost.\n");
+        out.push_str("#\n# NOTE: some commits have a metadata string. kafka-consumer-groups.sh drops it.\n");
     }
     let groups: Vec<Group<'_>> = plan.groups.iter().map(Group::from).collect();
     let warnings = warnings(&groups);
@@ -155,8 +159,9 @@ fn row(reset: &PartitionReset) -> String {
     )
 }
 
-/// The call with the rows as its input. A here-document shows them best. Its end cannot be forged: rows end in two
-/// numbers, and rows with anything but plain characters, which might break lines, are quoted words instead.
+/// The call with the rows as its input. A here-document shows them best. Its end cannot be forged: rows end
+/// in two numbers, and rows with anything but plain characters, which might break lines, are quoted words
+/// instead.
 fn write_call(out: &mut String, id: &str, rows: &[String]) {
     if rows.iter().all(|row| all_plain(row)) {
         let _ = writeln!(out, "reset_group {id} <<'OFFSETS'\n{}\nOFFSETS", rows.join("\n"));

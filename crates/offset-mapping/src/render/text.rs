@@ -1,4 +1,5 @@
-//! Plans and mappings for a person who is in a hurry: what is wrong first, then the numbers, then every position.
+//! Plans and mappings for a person who is in a hurry: what is wrong first, then the numbers, then every
+//! position.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -1,4 +1,5 @@
-//! Indented JSON that keeps an element of a list on one line, so that a report of many runs can be read and grepped.
+//! Indented JSON that keeps an element of a list on one line, so that a report of many runs can be read and
+//! grepped.
 
 use std::io::{self, Write};
 

@@ -31,9 +31,11 @@
 //! }
 //! ```
 //!
-//! A pair of offsets without a `length` is one record, so that a report with an element per record is the same format.
-//! The keys after `last_timestamp`, and `resolution`, may be missing; [`read`] says what then holds.
+//! A pair of offsets without a `length` is one record, so that a report with an element per record is the
+//! same format. The keys after `last_timestamp`, and `resolution`, may be missing; [`read`] says what then
+//! holds.
 
+mod entry;
 mod format;
 mod read;
 mod unique;
@@ -66,7 +68,8 @@ impl OffsetMapping {
         pretty(out, &write::Report { mapping: self, pairs }, 1)
     }
 
-    /// Reads a report in either form. `serde_json::from_reader` does the same; this one's errors are of this crate.
+    /// Reads a report in either form. `serde_json::from_reader` does the same; this one's errors are of this
+    /// crate.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! JSON objects whose keys are data. A key that stands there twice is an error: taking the last one would silently
-//! drop a partition's mapping or a group's positions.
+//! JSON objects whose keys are data. A key that stands there twice is an error: taking the last one would
+//! silently drop a partition's mapping or a group's positions.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -44,7 +44,9 @@ proptest! {
         let unpacked: Vec<Run> = runs.iter().collect();
         prop_assert_eq!(records(unpacked.iter().copied()), records(pieces.iter().copied()));
         prop_assert_eq!(runs.records(), pieces.iter().map(|run| run.length).sum::<u64>());
-        prop_assert_eq!((runs.len(), runs.first(), runs.last()), (unpacked.len(), unpacked.first().copied(), unpacked.last().copied()));
+        prop_assert_eq!(runs.len(), unpacked.len());
+        prop_assert_eq!(runs.first(), unpacked.first().copied());
+        prop_assert_eq!(runs.last(), unpacked.last().copied());
         prop_assert!(unpacked.windows(2).all(|pair| !pair[0].continues_in(&pair[1])));
         // A run has the timestamp of the piece that began it.
         for run in &unpacked {
@@ -84,7 +86,9 @@ proptest! {
     }
 
     #[test]
-    fn any_run_is_taken_or_refused_without_a_change(runs in vec((any::<i64>(), any::<i64>(), any::<u64>()), 0..8)) {
+    fn any_run_is_taken_or_refused_without_a_change(
+        runs in vec((any::<i64>(), any::<i64>(), any::<u64>()), 0..8),
+    ) {
         let mut all = Runs::default();
         for (source_first, target_first, length) in runs {
             let before = all.clone();

@@ -49,7 +49,8 @@ impl Model {
         }
     }
 
-    /// The mapping, its records pushed in pieces: a record begins a new one where `cuts` says so, or where it must.
+    /// The mapping, its records pushed in pieces: a record begins a new one where `cuts` says so, or where it
+    /// must.
     fn map(&self, cuts: &[bool]) -> PartitionMap {
         let gaps = self.missing.iter().map(|&offset| offset..offset + 1).collect();
         let coverage = Coverage {
@@ -137,15 +138,16 @@ proptest! {
         // Every offset, so that every edge is among them, and some on either side.
         for committed in model.start - 4..model.end + 5 {
             let Translation { target_offset, resolution } = map.translate(committed);
-            prop_assert_eq!((target_offset, resolution), model.translate(committed), "committed {}", committed);
+            let expected = model.translate(committed);
+            prop_assert_eq!((target_offset, resolution), expected, "committed {}", committed);
         }
     }
 
     #[test]
     fn later_commits_never_go_back(model in models()) {
         let map = model.map(&[false]);
-        let targets: Vec<i64> =
-            (model.start - 4..model.end + 5).map(|committed| map.translate(committed).target_offset).collect();
+        let commits = model.start - 4..model.end + 5;
+        let targets: Vec<i64> = commits.map(|committed| map.translate(committed).target_offset).collect();
         prop_assert!(targets.is_sorted());
         prop_assert_eq!(targets.last().copied(), Some(map.target_next()));
     }

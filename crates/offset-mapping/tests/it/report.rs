@@ -170,7 +170,8 @@ proptest! {
         let plan = OffsetResetPlan::build(&mapping, &[] as &[&str], OffsetResetStrategy::Auto).unwrap();
         let json = offset_mapping::render::plan_json(&plan).unwrap();
         prop_assert_eq!(&serde_json::from_str::<OffsetResetPlan>(&json).unwrap(), &plan);
-        prop_assert_eq!(&serde_json::from_value::<OffsetResetPlan>(serde_json::to_value(&plan).unwrap()).unwrap(), &plan);
+        let value = serde_json::to_value(&plan).unwrap();
+        prop_assert_eq!(&serde_json::from_value::<OffsetResetPlan>(value).unwrap(), &plan);
     }
 }
 
