@@ -17,12 +17,14 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub use options::{ClusterOptions, Tuning};
 
+use crate::DEFAULT_KAFKA_VERSION;
+use crate::archives::ClassArchive;
 use crate::error::{Error, Result};
 use crate::jars::{self, version_number};
 use crate::ports::PortLease;
 use crate::process::Jvm;
 use crate::proxy::FaultProxy;
-use node::Node;
+use node::{Node, Runtime};
 use properties::{Listeners, Quorum};
 
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +36,7 @@ pub struct Cluster {
     // Fields are dropped in this order: first the processes, then their files and ports.
     brokers: Vec<Broker>,
     proxies: Vec<FaultProxy>,
-    _zookeeper: Option<Jvm>,
+    zookeeper: Option<Jvm>,
     _leases: Vec<PortLease>,
     _folder: TempDir,
     start_timeout: Duration,
@@ -82,7 +84,17 @@ impl Cluster {
     }
 
     fn prepare(options: &ClusterOptions) -> Result<(Self, Option<u16>)> {
-        jars::class_path(&options.version)?;
+        let archive = match &options.class_archive {
+            Some(archive) => archive.clone(),
+            None if options.version == DEFAULT_KAFKA_VERSION => ClassArchive::broker()?,
+            None => ClassArchive::None,
+        };
+        let class_path = jars::class_path(&options.version)?;
+        let runtime = Runtime {
+            class_path,
+            archive,
+            tuning: options.tuning,
+        };
         let folder = tempfile::Builder::new()
             .prefix("kafka-backup-testkit-")
             .tempdir()
@@ -113,7 +125,7 @@ impl Cluster {
         let mut zookeeper = None;
         let quorum = if version_number(&options.version) < (3, 3) {
             let port = port()?;
-            zookeeper = Some((start_zookeeper(options, port, &folder)?, port));
+            zookeeper = Some((startzookeeper(runtime.clone(), port, &folder)?, port));
             Quorum::ZooKeeper { port }
         } else {
             controllers(&listeners)
@@ -122,7 +134,7 @@ impl Cluster {
         let mut brokers = Vec::new();
         for (index, listeners) in listeners.into_iter().enumerate() {
             let path = folder.path().join(format!("broker-{index}"));
-            let mut node = Node::prepare(path, "broker", &options.version, options.tuning)?;
+            let mut node = Node::prepare(path, "broker", runtime.clone())?;
             node.configure(&properties::broker_file(
                 options,
                 index,
@@ -143,7 +155,7 @@ impl Cluster {
         let cluster = Self {
             brokers,
             proxies,
-            _zookeeper: zookeeper.map(|(jvm, _)| jvm),
+            zookeeper: zookeeper.map(|(jvm, _)| jvm),
             _leases: leases,
             _folder: folder,
             start_timeout: options.start_timeout,
@@ -196,8 +208,15 @@ impl Cluster {
             }
             *jvm = Some(one.node.start()?);
         }
-        self.wait_ready(broker, 1, Instant::now() + self.start_timeout)
-            .await
+        let deadline = Instant::now() + self.start_timeout;
+        loop {
+            let started = self.wait_ready(broker, 1, deadline).await;
+            if started.is_ok() || self.zookeeper.is_none() || Instant::now() > deadline {
+                return started;
+            }
+            // ZooKeeper takes a killed broker for alive until its session ends, and refuses a second one.
+            *one.jvm.lock().await = Some(one.node.start()?);
+        }
     }
 
     /// Stops a broker in an orderly way, if it runs, and starts it again.
@@ -318,9 +337,9 @@ fn controllers(listeners: &[Listeners]) -> Quorum {
     }
 }
 
-fn start_zookeeper(options: &ClusterOptions, port: u16, folder: &TempDir) -> Result<Jvm> {
+fn startzookeeper(runtime: Runtime, port: u16, folder: &TempDir) -> Result<Jvm> {
     let path = folder.path().join("zookeeper");
-    let node = Node::prepare(path, "zookeeper", &options.version, options.tuning)?;
+    let node = Node::prepare(path, "zookeeper", runtime)?;
     node.configure(&properties::zookeeper_file(port, node.folder()))?;
     node.start()
 }

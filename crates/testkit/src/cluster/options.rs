@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::DEFAULT_KAFKA_VERSION;
+use crate::archives::ClassArchive;
 
 /// How the JVMs of brokers are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +27,7 @@ pub struct ClusterOptions {
     pub(super) proxied: bool,
     pub(super) tuning: Tuning,
     pub(super) start_timeout: Duration,
+    pub(super) class_archive: Option<ClassArchive>,
 }
 
 impl Default for ClusterOptions {
@@ -45,6 +47,7 @@ impl ClusterOptions {
             proxied: false,
             tuning: Tuning::default(),
             start_timeout: Duration::from_secs(120),
+            class_archive: None,
         }
     }
 
@@ -106,6 +109,12 @@ impl ClusterOptions {
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.start_timeout = timeout;
+        self
+    }
+
+    /// Another class archive than that of the cache.
+    pub(crate) fn class_archive(mut self, archive: ClassArchive) -> Self {
+        self.class_archive = Some(archive);
         self
     }
 
