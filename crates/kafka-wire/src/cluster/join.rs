@@ -5,8 +5,6 @@ use std::pin::Pin;
 use std::task::Poll;
 
 /// The outputs in the order of the futures.
-///
-/// They come as a list: a future that holds a lazy iterator over borrowed values cannot be proven to be `Send`.
 pub(crate) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<State<F>> = futures
         .into_iter()

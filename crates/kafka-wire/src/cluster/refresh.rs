@@ -41,7 +41,7 @@ impl Cluster {
     /// Makes the cache know about `topics` what a broker said after this call began.
     ///
     /// Callers that come while a request is under way share the next one.
-    pub(super) async fn refresh_topics(&self, topics: &BTreeSet<Arc<str>>) -> Result<(), Error> {
+    pub(super) async fn refresh_topics(&self, topics: BTreeSet<Arc<str>>) -> Result<(), Error> {
         let called = Instant::now();
         let Refresh { wanted, turn } = &self.inner.refresh;
         wanted
@@ -64,7 +64,7 @@ impl Cluster {
         *last = Some(Instant::now());
         let all = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
         // Somebody whose request was cancelled may have taken ours along.
-        let names = all.union(topics).map(|topic| topic.to_string()).collect();
+        let names = all.union(&topics).map(|topic| topic.to_string()).collect();
         self.metadata_once(&TopicFilter::Names(names)).await.map(drop)
     }
 }

@@ -18,7 +18,7 @@ impl Cluster {
         if let Ok(leader) = cached() {
             return Ok(leader);
         }
-        self.refresh_topics(&BTreeSet::from([Arc::clone(&partition.topic)]))
+        self.refresh_topics(BTreeSet::from([Arc::clone(&partition.topic)]))
             .await?;
         cached().map_err(|missing| self.no_leader(partition, missing))
     }
@@ -40,11 +40,8 @@ impl Cluster {
     }
 
     /// Asks the brokers for the leaders of these topics, in one request shared with other callers.
-    pub(crate) async fn refresh_leaders<'a>(
-        &self,
-        topics: impl IntoIterator<Item = &'a Arc<str>>,
-    ) -> Result<(), Error> {
-        self.refresh_topics(&topics.into_iter().cloned().collect()).await
+    pub(crate) async fn refresh_leaders(&self, topics: BTreeSet<Arc<str>>) -> Result<(), Error> {
+        self.refresh_topics(topics).await
     }
 
     pub(super) fn no_leader(&self, partition: &TopicPartition, missing: Missing) -> Error {

@@ -69,11 +69,13 @@ impl Cluster {
         let mut results: PartitionResults<()> = commits.iter().filter_map(invalid).collect();
         let valid: Vec<&OffsetCommit> = commits.iter().filter(|commit| commit.offset >= 0).collect();
         for chunk in in_chunks(group, &valid) {
-            let questions = chunk.iter().map(|commit| (commit.partition.clone(), *commit));
+            let questions = chunk
+                .iter()
+                .map(|commit| (commit.partition.clone(), *commit))
+                .collect();
             let settled = self
-                .settle(Effect::Repeatable, questions, |open| async move {
-                    let open: Vec<&OffsetCommit> = open.values().copied().collect();
-                    self.commit_once(group, &open).await
+                .settle(Effect::Repeatable, questions, |open| {
+                    self.commit_once(group, open)
                 })
                 .await;
             results.extend(settled);
@@ -82,13 +84,16 @@ impl Cluster {
         results
     }
 
-    async fn commit_once(&self, group: &str, commits: &[&OffsetCommit]) -> PartitionResults<()> {
-        let asked = || commits.iter().map(|commit| &commit.partition);
+    async fn commit_once(
+        &self,
+        group: &str,
+        commits: Vec<(TopicPartition, &OffsetCommit)>,
+    ) -> PartitionResults<()> {
+        let request = commit_request(group, &commits);
+        let asked = || commits.iter().map(|(partition, _)| partition);
         let outcome = match self.coordinator_link(CoordinatorKind::Group, group).await {
             Ok(link) => {
-                let response = link
-                    .call(&commit_request(group, commits), self.config().request_timeout)
-                    .await;
+                let response = link.call(&request, self.config().request_timeout).await;
                 response.map(|response| (link, response))
             }
             Err(error) => Err(error),
@@ -199,8 +204,8 @@ fn in_chunks<'a>(group: &str, commits: &[&'a OffsetCommit]) -> Vec<Vec<&'a Offse
     chunks
 }
 
-fn commit_request(group: &str, commits: &[&OffsetCommit]) -> OffsetCommitRequest {
-    let topics = by_topic(commits.iter().map(|commit| (commit.partition.clone(), *commit)));
+fn commit_request(group: &str, commits: &[(TopicPartition, &OffsetCommit)]) -> OffsetCommitRequest {
+    let topics = by_topic(commits.iter().cloned());
     let topics = topics.into_iter().map(|(topic, commits)| {
         let partitions = commits.into_iter().map(|(index, commit)| {
             OffsetCommitRequestPartition::default()

@@ -69,13 +69,11 @@ impl Cluster {
         &self,
         groups: &[impl AsRef<str>],
     ) -> Vec<(String, Result<GroupDescription, Error>)> {
+        let groups: Vec<String> = groups.iter().map(|group| group.as_ref().to_owned()).collect();
         let mut results = Vec::with_capacity(groups.len());
         for groups in groups.chunks(AT_ONCE) {
-            let descriptions = groups.iter().map(|group| async move {
-                let group = group.as_ref();
-                (group.to_owned(), self.describe_group(group).await)
-            });
-            results.extend(join_all(descriptions.collect()).await);
+            let descriptions = groups.iter().map(|group| self.describe_group(group)).collect();
+            results.extend(groups.iter().cloned().zip(join_all(descriptions).await));
         }
         results
     }

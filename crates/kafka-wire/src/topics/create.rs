@@ -111,20 +111,22 @@ impl Cluster {
         } else {
             Effect::Repeatable
         };
-        let questions = topics.iter().map(|topic| (topic.name.clone(), topic));
-        self.settle(effect, questions, |open| async move {
-            let topics = open.values().map(|topic| topic.request()).collect();
-            let request = CreateTopicsRequest::default()
-                .with_topics(topics)
-                .with_timeout_ms(self.broker_timeout_ms())
-                .with_validate_only(mode == Mode::Validate);
-            self.topic_round(open.keys(), &request, |link, response| {
-                let answers = response.topics.into_iter();
-                answers
-                    .map(|topic| (topic.name.to_string(), created(link, &topic)))
-                    .collect()
-            })
+        let questions = topics.iter().map(|topic| (topic.name.clone(), topic)).collect();
+        self.settle(effect, questions, |open| self.create_round(open, mode))
             .await
+    }
+
+    async fn create_round(&self, open: Vec<(String, &NewTopic)>, mode: Mode) -> TopicResults<CreatedTopic> {
+        let request = CreateTopicsRequest::default()
+            .with_topics(open.iter().map(|(_, topic)| topic.request()).collect())
+            .with_timeout_ms(self.broker_timeout_ms())
+            .with_validate_only(mode == Mode::Validate);
+        let names: Vec<String> = open.into_iter().map(|(name, _)| name).collect();
+        self.topic_round(&names, request, |link, response| {
+            let answers = response.topics.into_iter();
+            answers
+                .map(|topic| (topic.name.to_string(), created(link, &topic)))
+                .collect()
         })
         .await
     }
@@ -134,38 +136,35 @@ impl Cluster {
     /// A request that may have been carried out is not repeated: its topics have an error that
     /// [`is_in_doubt`](Error::is_in_doubt).
     pub async fn delete_topics(&self, names: &[impl AsRef<str>]) -> TopicResults<()> {
-        let questions = names.iter().map(|name| (name.as_ref().to_owned(), ()));
+        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        let questions = names.iter().map(|name| (name.clone(), ())).collect();
         let results = self
-            .settle(Effect::Once, questions, |open| async move {
-                match self.controller_link().await {
-                    Ok(link) => self.delete_round(&link, open.keys()).await,
-                    Err(error) => all_failed(open.keys(), &error),
-                }
-            })
+            .settle(Effect::Once, questions, |open| self.delete_round(open))
             .await;
-        for name in names {
-            self.forget_topic(name.as_ref());
+        for name in &names {
+            self.forget_topic(name);
         }
         results
     }
 
-    async fn delete_round<'a>(
-        &self,
-        link: &Link,
-        names: impl Iterator<Item = &'a String> + Clone,
-    ) -> TopicResults<()> {
-        let version = match link.version_of::<DeleteTopicsRequest>() {
+    async fn delete_round(&self, open: Vec<(String, ())>) -> TopicResults<()> {
+        let names: Vec<String> = open.into_iter().map(|(name, ())| name).collect();
+        let version = match self
+            .controller_link()
+            .await
+            .and_then(|link| link.version_of::<DeleteTopicsRequest>())
+        {
             Ok(version) => version,
-            Err(error) => return all_failed(names, &error),
+            Err(error) => return all_failed(&names, &error),
         };
         let request = DeleteTopicsRequest::default().with_timeout_ms(self.broker_timeout_ms());
         let request = if version >= 6 {
             let topic = |name: &String| DeleteTopicState::default().with_name(Some(topic_name(name)));
-            request.with_topics(names.clone().map(topic).collect())
+            request.with_topics(names.iter().map(topic).collect())
         } else {
-            request.with_topic_names(names.clone().map(|name| topic_name(name)).collect())
+            request.with_topic_names(names.iter().map(|name| topic_name(name)).collect())
         };
-        self.topic_round(names, &request, |link, response| {
+        self.topic_round(&names, request, |link, response| {
             let answers = response.responses.into_iter().filter_map(|answer| {
                 let name = answer.name?.to_string();
                 let outcome =
@@ -183,7 +182,7 @@ impl Cluster {
         let waiting = async {
             let mut missing: BTreeSet<Arc<str>> = created.iter().map(|(name, _)| Arc::clone(name)).collect();
             while !missing.is_empty() {
-                if let Err(error) = self.refresh_leaders(&missing).await {
+                if let Err(error) = self.refresh_leaders(missing.clone()).await {
                     tracing::debug!(%error, "cannot see whether new topics have leaders");
                 }
                 for (name, partitions) in created {
