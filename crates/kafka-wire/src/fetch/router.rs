@@ -137,7 +137,11 @@ impl Shared {
             _ => return self.retry_later(cursor, error),
         };
         let requested = cursor.offset;
-        let kind = FetchEventKind::OutOfRange { requested, log_start_offset, log_end_offset };
+        let kind = FetchEventKind::OutOfRange {
+            requested,
+            log_start_offset,
+            log_end_offset,
+        };
         self.emit(&cursor, kind).await;
     }
 
@@ -295,20 +299,27 @@ const EARLIEST: i64 = -2;
 
 /// Where the log of a partition starts or ends, as the broker that was asked for its data says.
 async fn log_edge(link: &Link, cursor: &Cursor, edge: i64, patience: Duration) -> Result<i64, Error> {
-    let partition =
-        ListOffsetsPartition::default().with_partition_index(cursor.partition).with_timestamp(edge);
+    let partition = ListOffsetsPartition::default()
+        .with_partition_index(cursor.partition)
+        .with_timestamp(edge);
     let name = TopicName(StrBytes::from_string(cursor.topic.to_string()));
-    let topic = ListOffsetsTopic::default().with_name(name).with_partitions(vec![partition]);
-    let request =
-        ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    let topic = ListOffsetsTopic::default()
+        .with_name(name)
+        .with_partitions(vec![partition]);
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_topics(vec![topic]);
     let response = link.call(&request, patience).await?;
     let mut answers = response.topics.iter().flat_map(|topic| &topic.partitions);
     let answer = answers.next().ok_or_else(|| link.left_out(&cursor.name()))?;
     match ErrorCode::new(answer.error_code) {
         None => Ok(answer.offset),
-        Some(code) => {
-            Err(Error::kafka(code, ListOffsetsRequest::NAME, link.broker(), cursor.name().to_string()))
-        }
+        Some(code) => Err(Error::kafka(
+            code,
+            ListOffsetsRequest::NAME,
+            link.broker(),
+            cursor.name().to_string(),
+        )),
     }
 }
 

@@ -9,21 +9,39 @@ use crate::support::{KEEP, read_one, seen, shared};
 async fn what_was_read_and_written_again_is_byte_for_byte_the_same() {
     let bench = shared().await;
     let cluster = bench.connect().await;
-    let producer = Producer::start(&cluster, ProducerOptions::default()).await.unwrap();
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
     for codec in Codec::ALL {
-        let (source, target) = (format!("copy-from-{}", codec.name()), format!("copy-to-{}", codec.name()));
+        let (source, target) = (
+            format!("copy-from-{}", codec.name()),
+            format!("copy-to-{}", codec.name()),
+        );
         bench.java.create_topic(&source, 1, KEEP).await.unwrap();
         bench.java.create_topic(&target, 1, KEEP).await.unwrap();
         let record = |i: i64| {
-            ProduceRecord::new(&source, 0).timestamp(i).key(format!("{i}")).value("v".repeat(i as usize)).header("h", "")
+            ProduceRecord::new(&source, 0)
+                .timestamp(i)
+                .key(format!("{i}"))
+                .value("v".repeat(i as usize))
+                .header("h", "")
         };
-        let groups: Vec<Vec<_>> = (0..30).map(|i| (i * 9..(i + 1) * 9).map(record).collect()).collect();
-        bench.java.produce_with(&testkit::ProducerOptions::new().codec(codec), &groups).await.unwrap();
+        let groups: Vec<Vec<_>> = (0..30)
+            .map(|i| (i * 9..(i + 1) * 9).map(record).collect())
+            .collect();
+        bench
+            .java
+            .produce_with(&testkit::ProducerOptions::new().codec(codec), &groups)
+            .await
+            .unwrap();
         let read = read_one(&cluster, &source, 0, 0).await;
 
         let mut writer = producer.partition(target.as_str(), 0, 0).await.unwrap();
         for batch in &read.batches {
-            assert_eq!(writer.append(batch.clone()).await.unwrap(), batch.header.base_offset);
+            assert_eq!(
+                writer.append(batch.clone()).await.unwrap(),
+                batch.header.base_offset
+            );
         }
         assert_eq!(writer.flush().await.unwrap(), 270);
 

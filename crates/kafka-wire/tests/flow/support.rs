@@ -84,13 +84,18 @@ pub struct Read {
 
 impl Read {
     fn take(&mut self, fetched: FetchedBatches, decompressor: &mut Decompressor) {
-        assert!(fetched.next_offset > self.next_offset, "an event that passes no offset");
+        assert!(
+            fetched.next_offset > self.next_offset,
+            "an event that passes no offset"
+        );
         self.next_offset = fetched.next_offset;
         self.aborted_records += fetched.aborted_records;
         self.control_batches += fetched.control_batches;
         self.log_start_offset = fetched.log_start_offset;
         for entry in fetched.batches {
-            let LogEntry::Batch(batch) = entry else { panic!("an old format") };
+            let LogEntry::Batch(batch) = entry else {
+                panic!("an old format")
+            };
             let mut scratch = Vec::new();
             for record in decompressor.records(&batch, 64 << 20, &mut scratch).unwrap() {
                 let record = record.unwrap();
@@ -129,8 +134,13 @@ pub async fn read(
     let mut decompressor = Decompressor::new();
     let mut stream = FetchStream::start(cluster, partitions, options);
     let patience = Duration::from_secs(60);
-    while let Some(event) = tokio::time::timeout(patience, stream.next()).await.expect("no event for a minute") {
-        let read = all.entry(TopicPartition::new(event.topic, event.partition)).or_default();
+    while let Some(event) = tokio::time::timeout(patience, stream.next())
+        .await
+        .expect("no event for a minute")
+    {
+        let read = all
+            .entry(TopicPartition::new(event.topic, event.partition))
+            .or_default();
         match event.kind {
             FetchEventKind::Batches(mut fetched) => {
                 // What is kept must not keep the memory of responses, or the budget runs dry.
@@ -152,13 +162,18 @@ pub async fn read(
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{} bytes of the budget were lost", budget.total() - budget.available());
+    panic!(
+        "{} bytes of the budget were lost",
+        budget.total() - budget.available()
+    );
 }
 
 /// The end of what a consumer of committed data can read.
 pub async fn end(cluster: &Cluster, partition: &TopicPartition) -> i64 {
     let asked = [partition.clone()];
-    let listed = cluster.list_offsets(&asked, OffsetSpec::Latest, IsolationLevel::ReadCommitted).await;
+    let listed = cluster
+        .list_offsets(&asked, OffsetSpec::Latest, IsolationLevel::ReadCommitted)
+        .await;
     listed[0].1.as_ref().unwrap().offset
 }
 
@@ -167,5 +182,8 @@ pub async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64)
     let name = TopicPartition::new(topic, partition);
     let end = end(cluster, &name).await;
     let asked = FetchPartition::new(topic, partition, from).until(end);
-    read(cluster, [asked], options()).await.remove(&name).unwrap_or_default()
+    read(cluster, [asked], options())
+        .await
+        .remove(&name)
+        .unwrap_or_default()
 }
