@@ -82,7 +82,7 @@ pub(crate) async fn fetch_one(
         .filter(|topic| topic.topic.is(partition.topic, partition.topic_id))
         .flat_map(|topic| topic.partitions)
         .find(|answer| answer.partition == partition.partition)
-        .ok_or_else(|| link.malformed(API, version, "the partition asked for is missing"))?;
+        .ok_or_else(|| link.left_out(&format_args!("{}-{}", partition.topic, partition.partition)))?;
     match ErrorCode::new(answer.error_code) {
         None => Ok(answer),
         Some(code) => Err(Error::kafka(

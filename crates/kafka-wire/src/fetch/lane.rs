@@ -127,7 +127,7 @@ impl Lane {
             }
         }
         for cursor in waiting.into_iter().flatten() {
-            let missing = link.malformed(API, 0, "a partition that was asked for is missing");
+            let missing = link.left_out(&cursor.name());
             self.shared.retry_later(cursor, missing);
         }
     }

@@ -88,7 +88,7 @@ impl Lane {
             api_key: KEY,
             version,
             body,
-            timeout: timeout + MARGIN,
+            timeout: timeout + MARGIN.min(timeout),
             guard: None,
         };
         match link.start_raw(raw) {
@@ -163,8 +163,8 @@ impl Lane {
                 false => response.partitions.iter().position(is_mine),
             };
             let outcome = match position.and_then(|position| response.partitions.get_mut(position)) {
-                Some(answer) => outcome(answer, &sent, &link, version),
-                None => Err(link.malformed(API, version, format!("no answer for {}", sent.partition.name))),
+                Some(answer) => outcome(answer, &sent, &link),
+                None => Err(link.left_out(&sent.partition.name)),
             };
             let next = sent.partition.answered(outcome);
             self.follow_up(sent.partition, next);
@@ -181,10 +181,10 @@ impl Lane {
 }
 
 /// The offset that a batch got.
-fn outcome(answer: &mut PartitionAnswer, sent: &Sent, link: &Link, version: i16) -> Result<i64, Error> {
+fn outcome(answer: &mut PartitionAnswer, sent: &Sent, link: &Link) -> Result<i64, Error> {
     match (ErrorCode::new(answer.error_code), answer.base_offset) {
         (None, Some(offset)) => Ok(offset),
-        (None, None) => Err(link.malformed(API, version, format!("no offset for {}", sent.partition.name))),
+        (None, None) => Err(link.left_out(&sent.partition.name)),
         (Some(code), _) => Err(
             Error::kafka(code, API, link.broker(), sent.partition.name.to_string())
                 .with_message(answer.error_text.take()),

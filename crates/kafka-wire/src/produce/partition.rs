@@ -365,14 +365,15 @@ pub(super) fn is_permanent(error: &Error) -> bool {
                 || is_odd(error);
             !(code.is_retriable() || curable)
         }
-        Error::Malformed { .. } => false,
+        Error::Malformed { .. } | Error::LeftOut { .. } => false,
         _ => !error.is_retriable(),
     }
 }
 
 /// Whether an error should not happen at all, so that a few attempts are enough.
 pub(super) fn is_odd(error: &Error) -> bool {
-    matches!(error, Error::Malformed { .. }) || error.code().is_some_and(|code| matches!(code.code(), -1 | 2))
+    matches!(error, Error::Malformed { .. } | Error::LeftOut { .. })
+        || error.code().is_some_and(|code| matches!(code.code(), -1 | 2))
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ async fn log_end(
         .iter()
         .flat_map(|topic| &topic.partitions)
         .find(|answer| answer.partition == partition.name.partition)
-        .ok_or_else(|| link.malformed(api, 0, "the partition asked for is missing"))?;
+        .ok_or_else(|| link.left_out(&partition.name))?;
     if let Some(code) = ErrorCode::new(answer.error_code) {
         return Err(Error::kafka(code, api, link.broker(), partition.name.to_string()));
     }
