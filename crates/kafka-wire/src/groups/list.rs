@@ -142,7 +142,7 @@ impl Cluster {
         let brokers = self.metadata(TopicFilter::none()).await?.brokers;
         let lists = brokers.keys().map(|&node| self.list_groups_on(node)).collect();
         let mut groups = BTreeMap::new();
-        for list in join_all(lists.collect()).await {
+        for list in join_all(lists).await {
             for group in list? {
                 // A group that is moving may be listed by both coordinators; one of them has nothing left of it.
                 let id = group.group_id.clone();
