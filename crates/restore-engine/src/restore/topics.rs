@@ -217,7 +217,7 @@ fn final_settings(
 }
 
 async fn alter(cluster: &Cluster, changes: Vec<(String, ConfigChange)>, doing: &str) -> Result<()> {
-    for (topic, result) in cluster.alter_topic_configs(changes).await {
+    for (topic, result) in cluster.alter_topic_configs(&changes).await {
         result.map_err(Error::kafka(format!("{doing} topic {topic} on the target")))?;
     }
     Ok(())
