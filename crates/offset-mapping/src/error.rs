@@ -61,15 +61,15 @@ pub enum Error {
     InvalidTarget(i64),
 
     /// An error of one partition.
-    #[error("{topic}/{partition}: {source}")]
+    // The message has the inner one, because serde keeps of an error no more than its message; so it is no source.
+    #[error("{topic}/{partition}: {error}")]
     InPartition {
         /// Topic name.
         topic: String,
         /// Partition number.
         partition: i32,
         /// What is wrong with it.
-        #[source]
-        source: Box<Error>,
+        error: Box<Error>,
     },
 
     /// A position of a consumer group has a resolution that does not go with its offsets.
@@ -136,8 +136,8 @@ pub enum Error {
         target_last: i64,
     },
 
-    /// Text that is not JSON of the expected shape; the message has the line and the column.
-    #[error("cannot read the JSON: {0}")]
+    /// JSON that cannot be read or written; the source of the error has the line and the column.
+    #[error("cannot read or write the JSON")]
     Json(#[source] Box<dyn StdError + Send + Sync>),
 }
 
@@ -171,7 +171,7 @@ impl Error {
         Self::InPartition {
             topic: topic.into(),
             partition,
-            source: Box::new(self),
+            error: Box::new(self),
         }
     }
 

@@ -68,13 +68,13 @@ impl OffsetMapping {
         pretty(out, &write::Report { mapping: self, pairs }, 1)
     }
 
-    /// Reads a report in either form. `serde_json::from_reader` does the same; this one's errors are of this
-    /// crate.
+    /// Reads a report in either form. `serde_json::from_reader` does the same; this one buffers, and its errors
+    /// are of this crate.
     ///
     /// # Errors
     ///
     /// [`Error::Json`](crate::Error::Json), also when reading fails.
     pub fn read_json(input: impl io::Read) -> Result<Self, crate::Error> {
-        serde_json::from_reader(input).map_err(crate::Error::json)
+        serde_json::from_reader(io::BufReader::new(input)).map_err(crate::Error::json)
     }
 }

@@ -209,6 +209,7 @@ fn a_compacted_log_takes_a_few_bytes_per_run() {
         })
         .unwrap();
     }
+    assert_eq!(runs.blocks.len(), 99_999usize.div_ceil(BLOCK));
     let bytes = runs.packed.len() + runs.blocks.len() * size_of::<Block>();
     assert_eq!(runs.len(), 100_000);
     assert!(bytes < 600_000, "{bytes} bytes");

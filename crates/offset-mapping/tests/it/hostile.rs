@@ -228,10 +228,38 @@ fn a_key_that_stands_twice_is_refused() {
         assert_ne!(twice, text);
         let error = OffsetMapping::read_json(twice.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Json(_)));
-        assert!(
-            error.to_string().contains(&format!("the key {key:?} twice")),
-            "{error}"
-        );
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(&format!("the key {key:?} twice")), "{source}");
+    }
+}
+
+/// Offsets as far apart in the source as in the target, which are no run all the same.
+#[test]
+fn entries_that_run_backwards_are_refused() {
+    let entry = |source: [i64; 2], target: [i64; 2], pairs: Value| {
+        json!({
+            "entries": { "t/0": {
+                "topic": "t", "partition": 0,
+                "source_first_offset": source[0], "source_last_offset": source[1],
+                "target_first_offset": target[0], "target_last_offset": target[1],
+                "backup_start_offset": 0, "backup_end_offset": 100,
+            } },
+            "detailed_mappings": { "t/0": pairs },
+            "created_at": 0,
+        })
+    };
+    let pair = |source: i64, target: i64| json!([{ "source_offset": source, "target_offset": target }]);
+    assert!(serde_json::from_value::<OffsetMapping>(entry([5, 9], [5, 9], pair(6, 6))).is_ok());
+    for (source, target, pairs) in [
+        ([9, 5], [9, 5], json!([])),
+        ([9, 5], [5, 9], json!([])),
+        ([5, 9], [9, 5], json!([])),
+        ([5, 9], [5, 9], pair(6, 4)),
+        ([5, 9], [5, 9], pair(6, 7)),
+        ([5, 9], [5, 9], pair(4, 4)),
+        ([5, 9], [5, 9], pair(10, 10)),
+    ] {
+        assert!(refused(&entry(source, target, pairs)).contains("t/0: the detailed mappings give"));
     }
 }
 

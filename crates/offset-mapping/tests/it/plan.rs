@@ -1,6 +1,6 @@
 use offset_mapping::{
     CommittedOffset, Error, OffsetMapping, OffsetResetPlan, OffsetResetStrategy, PlanSummary, Resolution,
-    UnresolvedReason,
+    TopicPartition, UnresolvedReason,
 };
 
 use crate::sample::{self, commit};
@@ -128,6 +128,24 @@ fn a_group_that_reads_nothing_of_a_topic_is_not_shown_in_it() {
     let plan = build(&mapping, &["app", "idle"]);
     assert!(plan.is_complete());
     assert_eq!(plan.partition_count(), 0);
+}
+
+#[test]
+fn partitions_of_other_topics_are_not_taken_for_the_group_s() {
+    let mut mapping = sample::mapping();
+    for topic in ["order", "orders-2", "zebras"] {
+        let map = sample::partition(0..9, &[], 0, &[(0, 0, 9)]);
+        mapping.entries.insert(TopicPartition::new(topic, 77), map);
+    }
+    mapping.add_group("app", [commit("orders", 0, 3)]);
+    let partitions: Vec<_> = mapping.consumer_groups["app"]
+        .iter()
+        .map(|(topic, number, _)| (topic, number))
+        .collect();
+    assert_eq!(
+        partitions,
+        [("orders", 0), ("orders", 1), ("orders", 2), ("orders", 10)]
+    );
 }
 
 #[test]
