@@ -112,6 +112,22 @@ impl ClusterOptions {
         self
     }
 
+    /// Has clients log in with a name and a password (SASL/PLAIN, in the clear); `users` are such pairs.
+    ///
+    /// The Java client is not concerned by it, as it uses the listener of the brokers.
+    #[must_use]
+    pub fn sasl_plain(self, users: &[(&str, &str)]) -> Self {
+        let mut login = "org.apache.kafka.common.security.plain.PlainLoginModule required".to_owned();
+        for (name, password) in users {
+            login.push_str(&format!(" user_{name}=\"{password}\""));
+        }
+        login.push(';');
+        let protocols = "CLIENT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT";
+        self.property("listener.security.protocol.map", protocols)
+            .property("sasl.enabled.mechanisms", "PLAIN")
+            .property("listener.name.client.plain.sasl.jaas.config", login)
+    }
+
     /// Another class archive than that of the cache.
     pub(crate) fn class_archive(mut self, archive: ClassArchive) -> Self {
         self.class_archive = Some(archive);
