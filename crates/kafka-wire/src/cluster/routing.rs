@@ -74,10 +74,8 @@ impl Cluster {
         self.inner.leaders.forget_topic(topic);
     }
 
-    /// Whether the cache has a leader for each partition of a topic. The number of partitions may be unknown.
-    pub(crate) fn has_leaders(&self, topic: &str, partitions: Option<i32>) -> bool {
-        self.inner
-            .leaders
-            .is_complete(topic, partitions.and_then(|count| usize::try_from(count).ok()))
+    /// Node ids of the brokers that are known.
+    pub(crate) fn nodes(&self) -> Vec<i32> {
+        self.inner.links.nodes()
     }
 }
