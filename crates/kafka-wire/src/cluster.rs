@@ -9,6 +9,8 @@ mod partitioned;
 mod refresh;
 mod routing;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

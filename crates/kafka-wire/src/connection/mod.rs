@@ -18,6 +18,8 @@ mod frame;
 mod guard;
 mod link;
 mod negotiate;
+#[cfg(test)]
+mod negotiate_tests;
 mod outbox;
 #[cfg(test)]
 mod tests;
