@@ -34,8 +34,11 @@ impl Cluster {
     }
 
     /// Asks the brokers for the leaders of these topics, in one request shared with other callers.
-    pub(crate) async fn refresh_leaders(&self, topics: BTreeSet<Arc<str>>) -> Result<(), Error> {
-        self.refresh_topics(topics).await
+    pub(crate) async fn refresh_leaders<'a>(
+        &self,
+        topics: impl IntoIterator<Item = &'a Arc<str>>,
+    ) -> Result<(), Error> {
+        self.refresh_topics(topics.into_iter().cloned().collect()).await
     }
 
     pub(super) fn no_leader(&self, partition: &TopicPartition, missing: Missing) -> Error {

@@ -264,10 +264,7 @@ async fn an_older_leader_epoch_from_a_lagging_broker_is_not_believed() {
     assert_eq!(cluster.leader(&at).await.unwrap().node, 2);
     pair.world.leader.store(1, SeqCst);
     pair.world.epoch.store(5, SeqCst);
-    cluster
-        .refresh_leaders([Arc::clone(&at.topic)].into())
-        .await
-        .unwrap();
+    cluster.refresh_leaders([&at.topic]).await.unwrap();
     let leader = cluster.cached_leader(&at).unwrap();
     assert_eq!((leader.node, leader.epoch), (2, Some(6)));
 }
