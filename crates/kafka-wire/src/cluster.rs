@@ -19,7 +19,6 @@ use crate::connection::{Link, Role};
 use crate::error::Error;
 use crate::retry::{Effect, Retry};
 
-pub(crate) use coordinators::CoordinatorKind;
 pub(crate) use join::join_all;
 pub(crate) use leaders::Leader;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicFilter, TopicMetadata, TopicPartition};

@@ -26,10 +26,8 @@ mod tests;
 
 pub(crate) use address::BrokerAddress;
 pub(crate) use api::{Api, group_id, text, topic_name};
-pub(crate) use buffers::BufferPool;
 pub(crate) use dial::Dialer;
-pub(crate) use guard::decode;
-pub(crate) use link::{Guard, Link, Pending, RawRequest};
+pub(crate) use link::{Link, Pending, RawRequest};
 
 /// What a connection is used for. Different roles never share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
