@@ -9,6 +9,8 @@ mod partitioned;
 mod refresh;
 mod routing;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -17,7 +19,6 @@ use crate::connection::{Link, Role};
 use crate::error::Error;
 use crate::retry::{Effect, Retry};
 
-pub(crate) use coordinators::CoordinatorKind;
 pub(crate) use join::join_all;
 pub(crate) use leaders::Leader;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicFilter, TopicMetadata, TopicPartition};

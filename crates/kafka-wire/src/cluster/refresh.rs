@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Cluster;
 use super::metadata::{Metadata, TopicFilter};
-use crate::connection::Api;
+use crate::connection::{Api, Link, Role};
 use crate::error::{Error, ErrorCode};
 use kafka_protocol::messages::MetadataRequest;
 
@@ -22,8 +22,18 @@ pub(super) struct Refresh {
 impl Cluster {
     /// Asks a broker for metadata once, and feeds the caches with the answer.
     pub(super) async fn metadata_once(&self, topics: &TopicFilter) -> Result<Metadata, Error> {
-        let asked = Instant::now();
         let link = self.inner.links.to_any().await?;
+        self.metadata_from(&link, topics).await
+    }
+
+    /// Asks one broker for metadata once, and feeds the caches with the answer.
+    pub(crate) async fn metadata_of(&self, node: i32, topics: &TopicFilter) -> Result<Metadata, Error> {
+        let link = self.link(node, Role::Control, 0).await?;
+        self.metadata_from(&link, topics).await
+    }
+
+    async fn metadata_from(&self, link: &Link, topics: &TopicFilter) -> Result<Metadata, Error> {
+        let asked = Instant::now();
         let response = link
             .call(&topics.request(), self.inner.config.request_timeout)
             .await?;

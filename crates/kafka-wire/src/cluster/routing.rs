@@ -40,8 +40,11 @@ impl Cluster {
     }
 
     /// Asks the brokers for the leaders of these topics, in one request shared with other callers.
-    pub(crate) async fn refresh_leaders(&self, topics: BTreeSet<Arc<str>>) -> Result<(), Error> {
-        self.refresh_topics(topics).await
+    pub(crate) async fn refresh_leaders<'a>(
+        &self,
+        topics: impl IntoIterator<Item = &'a Arc<str>>,
+    ) -> Result<(), Error> {
+        self.refresh_topics(topics.into_iter().cloned().collect()).await
     }
 
     pub(super) fn no_leader(&self, partition: &TopicPartition, missing: Missing) -> Error {
@@ -80,10 +83,8 @@ impl Cluster {
         self.inner.leaders.forget_topic(topic);
     }
 
-    /// Whether the cache has a leader for each partition of a topic. The number of partitions may be unknown.
-    pub(crate) fn has_leaders(&self, topic: &str, partitions: Option<i32>) -> bool {
-        self.inner
-            .leaders
-            .is_complete(topic, partitions.and_then(|count| usize::try_from(count).ok()))
+    /// Node ids of the brokers that are known.
+    pub(crate) fn nodes(&self) -> Vec<i32> {
+        self.inner.links.nodes()
     }
 }

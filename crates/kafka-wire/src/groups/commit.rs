@@ -9,9 +9,7 @@ use kafka_protocol::messages::offset_delete_request::{
 use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest};
 
 use super::subject;
-use crate::cluster::{
-    Cluster, CoordinatorKind, PartitionResults, TopicPartition, all_failed, answers_for, by_topic,
-};
+use crate::cluster::{Cluster, PartitionResults, TopicPartition, all_failed, answers_for, by_topic};
 use crate::connection::{Api, group_id, text, topic_name};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -91,7 +89,7 @@ impl Cluster {
     ) -> PartitionResults<()> {
         let request = commit_request(group, &commits);
         let asked = || commits.iter().map(|(partition, _)| partition);
-        let outcome = match self.coordinator_link(CoordinatorKind::Group, group).await {
+        let outcome = match self.coordinator_link(group).await {
             Ok(link) => {
                 let response = link.call(&request, self.config().request_timeout).await;
                 response.map(|response| (link, response))
@@ -114,7 +112,7 @@ impl Cluster {
             .iter()
             .any(|(_, outcome)| outcome.as_ref().is_err_and(moved))
         {
-            self.forget_coordinator(CoordinatorKind::Group, group);
+            self.forget_coordinator(group);
         }
         results
     }
@@ -134,7 +132,7 @@ impl Cluster {
         }
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |_| delete_request(group, partitions),
                 |response| ErrorCode::new(response.error_code),
@@ -158,7 +156,7 @@ impl Cluster {
     /// [`ErrorCode::GROUP_ID_NOT_FOUND`] when it does not exist, [`ErrorCode::NON_EMPTY_GROUP`] while it has members.
     pub async fn delete_group(&self, group: &str) -> Result<(), Error> {
         self.ask_coordinator(
-            (CoordinatorKind::Group, group),
+            group,
             Effect::Once,
             |_| DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]),
             |response| {

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsReque
 
 use super::list::{GroupKind, GroupState};
 use super::subject;
-use crate::cluster::{Cluster, CoordinatorKind, join_all};
+use crate::cluster::{Cluster, join_all};
 use crate::connection::{Api, Link, group_id};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -95,7 +95,7 @@ impl Cluster {
     async fn describe_classic(&self, group: &str) -> Result<(Link, Option<GroupDescription>), Error> {
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |_| DescribeGroupsRequest::default().with_groups(vec![group_id(group)]),
                 |response| refusal(response.groups.first().map(|group| group.error_code)),
@@ -113,10 +113,14 @@ impl Cluster {
     async fn describe_consumer(&self, group: &str) -> Result<Option<GroupDescription>, Error> {
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |_| ConsumerGroupDescribeRequest::default().with_group_ids(vec![group_id(group)]),
-                |response| refusal(response.groups.first().map(|group| group.error_code)),
+                // Releases that offer this API without having the protocol enabled answer so (seen: 3.9).
+                |response| {
+                    refusal(response.groups.first().map(|group| group.error_code))
+                        .filter(|code| *code != ErrorCode::UNSUPPORTED_VERSION)
+                },
             )
             .await?;
         let described = response

@@ -11,7 +11,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
 use super::{TopicResults, outcome, subject};
-use crate::cluster::{Cluster, all_failed, answers_for};
+use crate::cluster::{Cluster, TopicFilter, all_failed, answers_for};
 use crate::connection::{Api, Link, Role, text};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -201,6 +201,8 @@ impl Cluster {
                 Ok(entries) => return Ok(entries),
                 Err(error) => retry.pause(error).await?,
             }
+            // It may have come back elsewhere.
+            self.metadata(TopicFilter::none()).await?;
         }
     }
 

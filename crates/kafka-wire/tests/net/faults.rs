@@ -117,6 +117,8 @@ async fn a_broker_that_cannot_be_connected_to_is_waited_for_even_by_a_creation()
     let cluster = with_topic(&brokers, "faults-away").await;
     let refusing = proxy(&brokers).add(Rule::refuse());
     proxy(&brokers).cut_all();
+    // A connection of which the client does not know yet that it is cut would leave the request in doubt.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let creating = tokio::spawn({
         let cluster = cluster.clone();
         async move {

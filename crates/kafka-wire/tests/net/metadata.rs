@@ -6,9 +6,8 @@ use crate::support::{connected, only};
 async fn topics_are_described_as_the_java_client_sees_them() {
     let (shared, cluster) = connected().await;
     let java = &shared.java;
-    java.create_replicated_topic("metadata-seen", 5, 2, &[])
-        .await
-        .unwrap();
+    let new = NewTopic::new("metadata-seen", 5).with_replication_factor(2);
+    only(cluster.create_topics(&[new]).await).unwrap();
     let metadata = cluster
         .metadata(TopicFilter::Names(vec!["metadata-seen".into()]))
         .await
@@ -30,7 +29,12 @@ async fn topics_are_described_as_the_java_client_sees_them() {
 #[tokio::test]
 async fn all_topics_are_listed_with_the_clusters_own_marked() {
     let (shared, cluster) = connected().await;
-    shared.java.create_topic("metadata-listed", 1, &[]).await.unwrap();
+    only(
+        cluster
+            .create_topics(&[NewTopic::new("metadata-listed", 1)])
+            .await,
+    )
+    .unwrap();
     shared
         .java
         .commit("metadata-group", &[testkit::Commit::new("metadata-listed", 0, 0)])

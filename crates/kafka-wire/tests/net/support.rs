@@ -7,13 +7,13 @@ use testkit::{ClusterOptions, JavaClient};
 use tokio::sync::OnceCell;
 
 /// A cluster that no test breaks, and a Java client of it.
-pub struct Shared {
-    pub brokers: testkit::Cluster,
-    pub java: JavaClient,
+pub(crate) struct Shared {
+    pub(crate) brokers: testkit::Cluster,
+    pub(crate) java: JavaClient,
 }
 
 /// Two brokers. They create topics when an ordinary consumer asks for them, which ours must never make them do.
-pub async fn shared() -> &'static Shared {
+pub(crate) async fn shared() -> &'static Shared {
     static SHARED: OnceCell<Shared> = OnceCell::const_new();
     SHARED
         .get_or_init(|| async {
@@ -30,7 +30,7 @@ pub async fn shared() -> &'static Shared {
 }
 
 /// The shared cluster, a Java client, and a connection of ours.
-pub async fn connected() -> (&'static Shared, Cluster) {
+pub(crate) async fn connected() -> (&'static Shared, Cluster) {
     let shared = shared().await;
     let cluster = Cluster::connect(config(&shared.brokers))
         .await
@@ -38,25 +38,25 @@ pub async fn connected() -> (&'static Shared, Cluster) {
     (shared, cluster)
 }
 
-pub fn config(brokers: &testkit::Cluster) -> ClusterConfig {
+pub(crate) fn config(brokers: &testkit::Cluster) -> ClusterConfig {
     let mut config = ClusterConfig::new(brokers.bootstrap_servers());
     config.client_id = "net-tests".to_owned();
     config.unknown_topic_grace = Duration::from_secs(2);
     config
 }
 
-pub fn tp(topic: &str, partition: i32) -> TopicPartition {
+pub(crate) fn tp(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition::new(topic, partition)
 }
 
 /// The only entry of a result.
-pub fn only<K, T>(mut results: Vec<(K, Result<T, Error>)>) -> Result<T, Error> {
+pub(crate) fn only<K, T>(mut results: Vec<(K, Result<T, Error>)>) -> Result<T, Error> {
     assert_eq!(results.len(), 1);
     results.remove(0).1
 }
 
 /// The code that a broker answered with.
-pub fn code<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> ErrorCode {
+pub(crate) fn code<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> ErrorCode {
     match outcome {
         Err(error) => error.code().unwrap_or_else(|| panic!("no code in {error}")),
         Ok(value) => panic!("no error, but {value:?}"),
@@ -64,7 +64,7 @@ pub fn code<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> ErrorCode {
 }
 
 /// An error with its causes, as an operator would see it.
-pub fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
