@@ -228,7 +228,7 @@ impl Router {
             .collect();
         let refreshed = match topics.is_empty() {
             true => Ok(()),
-            false => self.shared.cluster.refresh_leaders(topics).await,
+            false => self.shared.cluster.refresh_leaders(&topics).await,
         };
         for cursor in open {
             match &refreshed {
