@@ -31,15 +31,26 @@ impl Numbers {
     }
 }
 
-/// A JSON value of `size` bytes, of which some differ from record to record.
+const WORDS: [&str; 8] = [
+    "status",
+    "customer",
+    "amount",
+    "warehouse",
+    "created_at",
+    "currency",
+    "completed",
+    "berlin",
+];
+
+/// A JSON value of `size` bytes; zstd makes about a fifth of it.
 fn value(size: usize, numbers: &mut Numbers) -> Vec<u8> {
-    let mut value = format!("{{\"id\":{},\"user\":\"u{:08x}\"", numbers.next(), numbers.next());
+    let mut value = format!("{{\"id\":{}", numbers.next());
     while value.len() + 1 < size {
-        value.push_str(&format!(
-            ",\"attribute_{}\":\"{:x}\"",
-            value.len() % 97,
-            numbers.next()
-        ));
+        let mut word = || WORDS[(numbers.next() % 8) as usize];
+        value.push_str(&format!(",\"{}\":\"{}\"", word(), word()));
+        if numbers.next().is_multiple_of(4) {
+            value.push_str(&format!(",\"count\":{}", numbers.next() % 10_000));
+        }
     }
     value.truncate(size - 1);
     value.push('}');
