@@ -402,14 +402,22 @@ async fn a_broker_that_has_just_started_is_waited_for() {
 
 #[tokio::test]
 async fn a_client_that_is_told_to_start_again_goes_back_to_the_bootstrap_list() {
-    let calls = AtomicUsize::new(0);
-    let pair = Pair::start(move |_, _, seen| {
-        let told = seen.is::<MetadataRequest>() && calls.fetch_add(1, SeqCst) == 1;
-        told.then(|| seen.answer(&MetadataResponse::default().with_error_code(129)))
+    // The brokers that the metadata names are those of another cluster by now.
+    let pair = Pair::start(|_, _, seen| {
+        let stale = MetadataResponse::default().with_error_code(129);
+        seen.is::<MetadataRequest>().then(|| seen.answer(&stale))
     })
     .await;
-    let cluster = pair.cluster().await;
-    assert_eq!(offset(&cluster).await.unwrap(), 77);
+    let world = Arc::clone(&pair.world);
+    let server = FakeBroker::start(move |seen| world.answer(0, seen)).await;
+    let mut config = ClusterConfig::new([server.server()]);
+    config.retry_timeout = Duration::from_secs(2);
+    let cluster = Cluster::connect(config).await.unwrap();
+    for _ in 0..3 {
+        assert!(cluster.metadata(TopicFilter::All).await.is_ok());
+    }
+    assert_eq!(pair.count::<MetadataRequest>(), 3);
+    assert_eq!(server.count::<MetadataRequest>(), 4);
 }
 
 /// Whatever a caller may want to spawn has to be `Send`; this is checked when it compiles.
