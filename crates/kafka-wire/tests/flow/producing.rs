@@ -3,7 +3,7 @@
 use kafka_wire::{Producer, ProducerOptions};
 use testkit::{Codec, ProduceRecord};
 
-use crate::support::{KEEP, read_one, seen, shared};
+use crate::support::{read_one, seen, shared};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_and_written_again_is_byte_for_byte_the_same() {
@@ -17,8 +17,8 @@ async fn what_was_read_and_written_again_is_byte_for_byte_the_same() {
             format!("copy-from-{}", codec.name()),
             format!("copy-to-{}", codec.name()),
         );
-        bench.java.create_topic(&source, 1, KEEP).await.unwrap();
-        bench.java.create_topic(&target, 1, KEEP).await.unwrap();
+        bench.create(&source, 1).await;
+        bench.create(&target, 1).await;
         let record = |i: i64| {
             ProduceRecord::new(&source, 0)
                 .timestamp(i)

@@ -28,6 +28,17 @@ impl Bench {
         Self { kafka, java }
     }
 
+    /// Creates a topic whose records stay, and waits until its leaders lead.
+    ///
+    /// Without the wait the Java producer may stall for ever: when a leader that does not know yet that it is one refuses
+    /// the first batch and takes the second, the sequence numbers never fit again.
+    pub async fn create(&self, topic: &str, partitions: i32) {
+        self.java.create_topic(topic, partitions, KEEP).await.unwrap();
+        for partition in 0..partitions {
+            self.java.end_offset(topic, partition).await.unwrap();
+        }
+    }
+
     /// A handle with short pauses, so that tests do not wait for politeness.
     pub async fn connect(&self) -> Cluster {
         let mut config = ClusterConfig::new(self.kafka.bootstrap_servers());
