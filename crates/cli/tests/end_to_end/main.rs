@@ -2,6 +2,7 @@
 //!
 //! - [`bad_input`]: every mistake gets an error that says what to do
 //! - [`three_phases`]: a cluster backed up, stopped, restored elsewhere; every record and every position compared
+//! - [`s3`]: the guide's configurations, with their bucket
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
 //!
 //! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`program`] runs
@@ -11,5 +12,6 @@ mod bad_input;
 mod positions;
 mod program;
 mod refusals;
+mod s3;
 mod source;
 mod three_phases;
