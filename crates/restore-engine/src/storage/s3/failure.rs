@@ -78,7 +78,7 @@ fn is_about_credentials(error: Option<&ConnectorError>) -> bool {
 pub(super) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |e| e.source())
+    std::iter::successors(Some(error), |&e| e.source())
 }
 
 /// What lies at the bottom of a chain of errors, and the error above it: "tcp connect error: Connection refused".
