@@ -95,5 +95,5 @@ fn what_cannot_be_meant_says_what_can() {
         let key = line.split(':').next().unwrap();
         assert!(files(line).contains(&format!("storage.{key} has no meaning")), "{line}");
     }
-    assert!(refused("  backend: s4\n").contains("did you mean `s3`?"));
+    assert!(refused("  backend: s4\n").contains("is not one of filesystem, s3"));
 }

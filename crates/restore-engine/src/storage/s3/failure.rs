@@ -48,7 +48,8 @@ where
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Kind::Timeout,
             SdkError::DispatchFailure(failure) if is_about_credentials(failure.as_connector_error()) => Kind::Unsent,
             SdkError::DispatchFailure(_) => Kind::Connection,
-            SdkError::ServiceError(_) => Kind::Answer,
+            // An error that says success is a page of somebody else's.
+            SdkError::ServiceError(e) if !e.raw().status().is_success() || error.code().is_some() => Kind::Answer,
             _ => Kind::Unreadable,
         };
         let response = error.raw_response();
@@ -165,7 +166,8 @@ impl Failure {
                 "There is no bucket {bucket} at {server}: create it, or correct `storage.bucket` or `storage.endpoint`"
             ),
             "InvalidBucketName" => format!("`storage.bucket: {bucket}` is not a name that a bucket can have"),
-            "InvalidAccessKeyId" => "The server does not know this access key: correct `storage.access_key_id` or \
+            // The second is versitygw's.
+            "InvalidAccessKeyId" | "XAdminUserNotFound" => "The server does not know this access key: correct `storage.access_key_id` or \
                                      AWS_ACCESS_KEY_ID, or `storage.endpoint`"
                 .into(),
             "SignatureDoesNotMatch" => "The secret does not belong to the access key: correct \

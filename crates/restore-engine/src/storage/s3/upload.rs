@@ -1,5 +1,7 @@
 //! An object in parts, sent while it is written.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
@@ -36,10 +38,11 @@ struct Open {
 /// Parts that are sent and those that are under way.
 #[derive(Debug)]
 pub(super) struct Upload {
+    /// Before the id: dropped in this order, no part is under way any more when the upload is aborted.
+    under_way: JoinSet<Result<CompletedPart, StorageError>>,
     id: UploadId,
     preconditions: Preconditions,
     last_number: i32,
-    under_way: JoinSet<Result<CompletedPart, StorageError>>,
     sent: Vec<CompletedPart>,
 }
 
@@ -211,6 +214,9 @@ impl Upload {
     }
 }
 
+/// How often an upload is aborted at most.
+const ABORTS: u32 = 5;
+
 /// An upload that the server has begun. It is aborted when this value is dropped, as the server keeps and charges the
 /// parts of an upload until somebody ends it.
 #[derive(Debug)]
@@ -303,16 +309,24 @@ impl Drop for UploadId {
     }
 }
 
+/// A part that was still under way can bring an aborted upload back, so that this goes on until the server knows nothing
+/// of it any more. (S3's documentation of AbortMultipartUpload)
 async fn abort(client: &Client, storage: &S3Storage, name: &str, id: &str) {
-    let request = client.abort_multipart_upload().bucket(storage.bucket());
-    let aborted = request.key(storage.key(name)).upload_id(id).send().await;
-    match aborted.map_err(Failure::from) {
-        Err(failure) if !failure.is_missing_upload() => tracing::warn!(
-            "the unfinished upload of {name} in {} could not be aborted ({failure}); a lifecycle rule of the bucket \
-             (AbortIncompleteMultipartUpload) removes such uploads",
-            storage.place()
-        ),
-        _ => {}
+    for round in 0..ABORTS {
+        let request = client.abort_multipart_upload().bucket(storage.bucket());
+        let aborted = request.key(storage.key(name)).upload_id(id).send().await;
+        match aborted.map_err(Failure::from) {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(50 << round)).await,
+            Err(failure) if failure.is_missing_upload() => return,
+            Err(failure) => {
+                tracing::warn!(
+                    "the unfinished upload of {name} in {} could not be aborted ({failure}); a lifecycle rule of the \
+                     bucket (AbortIncompleteMultipartUpload) removes such uploads",
+                    storage.place()
+                );
+                return;
+            }
+        }
     }
 }
 

@@ -42,7 +42,7 @@ async fn a_real_server_refuses_and_the_error_says_what_to_change() {
     );
     let mut wrong = good.clone();
     wrong.credentials = Some(S3Credentials::new("AKIANOBODY", Secret::new("hush")));
-    says(&listing_fails(wrong).await, &["InvalidAccessKeyId", "storage.access_key_id"]);
+    says(&listing_fails(wrong).await, &["does not know this access key", "storage.access_key_id"]);
 
     let mut wrong = good.clone();
     wrong.region = Some("eu-north-1".into());
@@ -66,11 +66,13 @@ async fn answers_of_aws_say_what_to_change() {
     );
     let denied = error("403 Forbidden", "", "AccessDenied", "Access Denied");
     let expired = error("400 Bad Request", "", "ExpiredToken", "The provided token has expired.");
+    let unknown = error("403 Forbidden", "", "InvalidAccessKeyId", "Not in our records");
     let skewed = error("403 Forbidden", "", "RequestTimeTooSkewed", "Too far");
     for (answer, parts) in [
         (redirect, &["PermanentRedirect", "set `storage.region: eu-west-3`", "request REQ7"][..]),
         (denied, &["AccessDenied (HTTP 403)", "s3:ListBucket on bucket the-bucket", "s3:PutObject"]),
         (expired, &["session token has expired"]),
+        (unknown, &["InvalidAccessKeyId (HTTP 403)", "AWS_ACCESS_KEY_ID"]),
         (skewed, &["Set the clock"]),
         (plain("200 OK", "", "<html>Welcome</html>"), &["not of S3", "Is http://127.0.0.1:", "storage.endpoint"]),
         (plain("400 Bad Request", "", "an HTTP request to an HTTPS server"), &["HTTP 400", "https://"]),
