@@ -38,8 +38,6 @@ struct Open {
 /// Parts that are sent and those that are under way.
 #[derive(Debug)]
 pub(super) struct Upload {
-    /// Before the id: dropped in this order, no part is under way any more when the upload is aborted.
-    under_way: JoinSet<Result<CompletedPart, StorageError>>,
     id: UploadId,
     preconditions: Preconditions,
     last_number: i32,
@@ -116,14 +114,13 @@ impl Upload {
             id: UploadId::begin(storage, name, token).await?,
             preconditions,
             last_number: 0,
-            under_way: JoinSet::new(),
             sent: Vec::new(),
         })
     }
 
     /// Sends a part once there is room for one more; fails when an earlier one has.
     pub(super) async fn send(mut self, part: Bytes) -> Result<Self, StorageError> {
-        while let Some(joined) = self.under_way.try_join_next() {
+        while let Some(joined) = self.id.under_way.try_join_next() {
             let part = self.id.joined(joined);
             self.keep(part).await?;
         }
@@ -137,7 +134,7 @@ impl Upload {
         self.last_number += 1;
         let (number, storage) = (self.last_number, self.id.storage.clone());
         let (name, id) = (self.id.name.clone(), self.id.id.clone());
-        self.under_way.spawn(async move {
+        self.id.under_way.spawn(async move {
             let sent = send_part(&storage, &name, &id, number, part).await;
             drop(permit);
             sent
@@ -150,7 +147,6 @@ impl Upload {
         match part {
             Ok(part) => self.sent.push(part),
             Err(error) => {
-                self.under_way.shutdown().await;
                 self.id.abort().await;
                 return Err(error);
             }
@@ -165,7 +161,7 @@ impl Upload {
 
     /// Waits for the parts that are under way.
     pub(super) async fn all_sent(&mut self) -> Result<CompletedMultipartUpload, StorageError> {
-        while let Some(joined) = self.under_way.join_next().await {
+        while let Some(joined) = self.id.under_way.join_next().await {
             let part = self.id.joined(joined);
             self.keep(part).await?;
         }
@@ -215,8 +211,15 @@ impl Upload {
     }
 }
 
-/// How often an upload is aborted at most.
-const ABORTS: u32 = 5;
+/// For the parts under way, before an upload is aborted.
+const PARTS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// All within the time that a program takes for its end.
+const PAUSES_BEFORE_ABORTS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+];
 
 /// An upload that the server has begun. It is aborted when this value is dropped, as the server keeps and charges the
 /// parts of an upload until somebody ends it.
@@ -226,8 +229,12 @@ pub(super) struct UploadId {
     client: Client,
     name: String,
     id: String,
+    under_way: Parts,
     ended: bool,
 }
+
+/// Parts that are being sent.
+type Parts = JoinSet<Result<CompletedPart, StorageError>>;
 
 impl UploadId {
     pub(super) async fn begin(storage: &S3Storage, name: &str, token: &Token) -> Result<Self, StorageError> {
@@ -242,6 +249,7 @@ impl UploadId {
             client: storage.client().await?.clone(),
             name: name.to_owned(),
             id: id.to_owned(),
+            under_way: JoinSet::new(),
             ended: false,
         })
     }
@@ -274,7 +282,8 @@ impl UploadId {
     pub(super) async fn abort(&mut self) {
         if !self.ended {
             self.ended = true;
-            abort(&self.client, &self.storage, &self.name, &self.id).await;
+            let parts = std::mem::take(&mut self.under_way);
+            abort(&self.client, &self.storage, &self.name, &self.id, parts).await;
         }
     }
 
@@ -299,12 +308,13 @@ impl Drop for UploadId {
         }
         let (client, storage) = (self.client.clone(), self.storage.clone());
         let (name, id) = (std::mem::take(&mut self.name), std::mem::take(&mut self.id));
+        let parts = std::mem::take(&mut self.under_way);
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
                 let config = client.config().to_builder().http_client(client::http_client());
                 let client = Client::from_conf(config.build());
-                runtime.block_on(abort(&client, &storage, &name, &id));
+                runtime.block_on(abort(&client, &storage, &name, &id, parts));
             }
         };
         match tokio::runtime::Handle::try_current() {
@@ -314,23 +324,26 @@ impl Drop for UploadId {
     }
 }
 
-/// A part that was still under way can bring an aborted upload back, so that this goes on until the server knows nothing
-/// of it any more. (S3's documentation of AbortMultipartUpload)
-async fn abort(client: &Client, storage: &S3Storage, name: &str, id: &str) {
-    for round in 0..ABORTS {
+/// A part that arrives behind the abort can bring the upload back (S3's documentation of AbortMultipartUpload): so those
+/// under way are waited for, and where that cannot be, as when the program ends, the abort is repeated.
+async fn abort(client: &Client, storage: &S3Storage, name: &str, id: &str, mut parts: Parts) {
+    let all = async { while parts.join_next().await.is_some() {} };
+    // Those that take longer are given up.
+    let _ = tokio::time::timeout(PARTS_PATIENCE, all).await;
+    parts.shutdown().await;
+    for pause in PAUSES_BEFORE_ABORTS {
+        tokio::time::sleep(pause).await;
         let request = client.abort_multipart_upload().bucket(storage.bucket());
         let aborted = request.key(storage.key(name)).upload_id(id).send().await;
-        match aborted.map_err(Failure::from) {
-            Ok(_) => tokio::time::sleep(Duration::from_millis(50 << round)).await,
-            Err(failure) if failure.is_missing_upload() => return,
-            Err(failure) => {
-                tracing::warn!(
-                    "the unfinished upload of {name} in {} could not be aborted ({failure}); a lifecycle rule of the \
-                     bucket (AbortIncompleteMultipartUpload) removes such uploads",
-                    storage.place()
-                );
-                return;
-            }
+        if let Err(failure) = aborted.map_err(Failure::from)
+            && !failure.is_missing_upload()
+        {
+            tracing::warn!(
+                "the unfinished upload of {name} in {} could not be aborted ({failure}); a lifecycle rule of the bucket \
+                 (AbortIncompleteMultipartUpload) removes such uploads",
+                storage.place()
+            );
+            return;
         }
     }
 }
