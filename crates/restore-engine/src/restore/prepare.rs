@@ -180,8 +180,14 @@ impl Preparation {
         if !header.has_delete_horizon() {
             return Ok(header.base_timestamp);
         }
-        let first = self.decompressor.records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)?.next().transpose()?;
-        Ok(first.map_or(header.base_timestamp, |record| header.timestamp(record.timestamp_delta)))
+        let first = self
+            .decompressor
+            .records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)?
+            .next()
+            .transpose()?;
+        Ok(first.map_or(header.base_timestamp, |record| {
+            header.timestamp(record.timestamp_delta)
+        }))
     }
 
     /// Finds the timestamps of the records that the groups read next. Only batches that hold one are decompressed.
