@@ -23,7 +23,9 @@ pub(crate) async fn run(args: &OffsetMappingArgs) -> anyhow::Result<Ended> {
     };
     let context = Context::new(storage::open(&storage), now_ms());
     let stored = Catalog::new(&context).newest_mapping(&args.backup_id).await;
-    let mut mapping = stored.context("the backup is looked for where --storage-path or --config say")?.mapping;
+    let mut mapping = stored
+        .context("the backup is looked for where --storage-path or --config say")?
+        .mapping;
     keep_groups(&mut mapping, &args.groups)?;
     match &args.output {
         Some(path) => to_file(path, |out| write(&mapping, args, out))?,
