@@ -39,6 +39,7 @@ impl OffsetResetExecutor {
         groups: &[impl AsRef<str> + Sync],
         strategy: OffsetResetStrategy,
     ) -> Result<OffsetResetPlan> {
+        self.check_cluster(mapping.target_cluster_id.as_deref())?;
         let mut plan = OffsetResetPlan::build(mapping, groups, strategy)?;
         gather::previous_positions(&self.cluster, &mut plan).await?;
         Ok(plan)
@@ -50,7 +51,21 @@ impl OffsetResetExecutor {
             let problem = "this plan is a dry run; make one with another strategy to apply it".to_owned();
             return Err(Error::Reset { problem });
         }
+        self.check_cluster(plan.target_cluster_id.as_deref())?;
         execute::execute(&self.cluster, plan).await
+    }
+
+    /// Offsets of one cluster mean nothing on another one, where they may still lie within the logs.
+    fn check_cluster(&self, meant_for: Option<&str>) -> Result<()> {
+        match (meant_for, self.cluster.cluster_id()) {
+            (Some(meant_for), Some(here)) if meant_for != here => Err(Error::Reset {
+                problem: format!(
+                    "the offsets are those of cluster {meant_for}, and this is cluster {here}: nothing was changed. \
+                     Name the cluster into which the backup was restored"
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The plan as JSON.
