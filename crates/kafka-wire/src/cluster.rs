@@ -9,6 +9,8 @@ mod partitioned;
 mod refresh;
 mod routing;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -17,7 +19,6 @@ use crate::connection::{Link, Role};
 use crate::error::Error;
 use crate::retry::{Effect, Retry};
 
-pub(crate) use coordinators::CoordinatorKind;
 pub(crate) use join::join_all;
 pub(crate) use leaders::Leader;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicFilter, TopicMetadata, TopicPartition};
@@ -59,7 +60,8 @@ struct Inner {
 impl Cluster {
     /// Finds the cluster through the first bootstrap server that answers, in the order of the list.
     ///
-    /// Tries the list once, without repeating: an operator who mistyped an address should hear of it soon.
+    /// Tries the list once, without repeating: an operator who mistyped an address should hear of it soon. Only a broker
+    /// that answers, but has just been started, is waited for.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], or [`Error::Bootstrap`] with the cause for each address.
@@ -74,8 +76,14 @@ impl Cluster {
                 config,
             }),
         };
-        cluster.metadata_once(&TopicFilter::none()).await?;
-        Ok(cluster)
+        let mut retry = cluster.retry(Effect::Repeatable);
+        loop {
+            match cluster.metadata_once(&TopicFilter::none()).await {
+                Ok(_) => return Ok(cluster),
+                Err(error @ Error::NotReady { .. }) => retry.pause(error).await?,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The id that the cluster gave itself when it was created, if the brokers tell.

@@ -78,7 +78,10 @@ impl Cluster {
             OffsetSpec::Latest => -1,
             OffsetSpec::Earliest => -2,
         };
-        let questions = partitions.iter().map(|partition| (partition.clone(), timestamp));
+        let questions = partitions
+            .iter()
+            .map(|partition| (partition.clone(), timestamp))
+            .collect();
         let listed = self.ask_list_offsets(questions, isolation).await;
         let found = |(partition, outcome): (TopicPartition, Result<Option<ListedOffset>, Error>)| {
             let missing = || Error::LeftOut {
@@ -101,24 +104,25 @@ impl Cluster {
         // Negative numbers have other meanings; every record is at or after the time 0.
         let questions = times
             .iter()
-            .map(|(partition, time)| (partition.clone(), (*time).max(0)));
+            .map(|(partition, time)| (partition.clone(), (*time).max(0)))
+            .collect();
         self.ask_list_offsets(questions, isolation).await
     }
 
     async fn ask_list_offsets(
         &self,
-        questions: impl Iterator<Item = (TopicPartition, i64)>,
+        questions: Vec<(TopicPartition, i64)>,
         isolation: IsolationLevel,
     ) -> PartitionResults<Option<ListedOffset>> {
-        self.ask_leaders(questions, async |link, asked| {
-            self.send_list_offsets(&link, asked, isolation).await
+        self.ask_leaders(questions, |link, asked| {
+            self.send_list_offsets(link, asked, isolation)
         })
         .await
     }
 
     async fn send_list_offsets(
         &self,
-        link: &Link,
+        link: Link,
         asked: Vec<Asked<i64>>,
         isolation: IsolationLevel,
     ) -> Result<PartitionResults<Option<ListedOffset>>, Error> {
@@ -150,6 +154,7 @@ impl Cluster {
         let response = link
             .call_at(version, &request, self.config().request_timeout)
             .await?;
+        let link = &link;
         let answers = response.topics.into_iter().flat_map(|topic| {
             let name = topic.name;
             topic.partitions.into_iter().map(move |partition| {
@@ -169,16 +174,15 @@ impl Cluster {
         &self,
         epochs: &[(TopicPartition, i32)],
     ) -> PartitionResults<Option<EpochEnd>> {
-        let questions = epochs.iter().cloned();
-        self.ask_leaders(questions, async |link, asked| {
-            self.send_leader_epochs(&link, asked).await
+        self.ask_leaders(epochs.to_vec(), |link, asked| {
+            self.send_leader_epochs(link, asked)
         })
         .await
     }
 
     async fn send_leader_epochs(
         &self,
-        link: &Link,
+        link: Link,
         asked: Vec<Asked<i32>>,
     ) -> Result<PartitionResults<Option<EpochEnd>>, Error> {
         let topics = by_topic(
@@ -201,6 +205,7 @@ impl Cluster {
             .with_replica_id(BrokerId(-1))
             .with_topics(topics.collect());
         let response = link.call(&request, self.config().request_timeout).await?;
+        let link = &link;
         let answers = response.topics.into_iter().flat_map(|topic| {
             let name = topic.topic;
             topic.partitions.into_iter().map(move |partition| {

@@ -30,21 +30,23 @@ fn outcome<R: Api>(link: &Link, topic: &str, code: i16, message: Option<impl ToS
 
 impl Cluster {
     /// Sends a request about topics to the controller once, and gives the answers in the order of the topics.
-    async fn topic_round<'a, R: Api, T>(
+    async fn topic_round<R: Api, T>(
         &self,
-        topics: impl Iterator<Item = &'a String> + Clone,
-        request: &R,
+        topics: &[String],
+        request: R,
         read: impl Fn(&Link, R::Response) -> TopicResults<T>,
     ) -> TopicResults<T> {
         let outcome = match self.controller_link().await {
-            Ok(link) => match link.call(request, self.config().request_timeout).await {
-                Ok(response) => Ok((read(&link, response), link)),
+            Ok(link) => match link.call(&request, self.config().request_timeout).await {
+                Ok(response) => Ok((link, response)),
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
         let results = match outcome {
-            Ok((answers, link)) => answers_for(topics, answers, |name| link.left_out(&subject(name))),
+            Ok((link, response)) => answers_for(topics, read(&link, response), |name| {
+                link.left_out(&subject(name))
+            }),
             Err(error) => all_failed(topics, &error),
         };
         let moved = |error: &Error| error.code().is_none_or(|code| code == ErrorCode::NOT_CONTROLLER);

@@ -1,4 +1,4 @@
-//! Finding and remembering the coordinators of groups and transactions.
+//! Finding and remembering the coordinators of groups.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,49 +10,43 @@ use crate::connection::{Api, BrokerAddress, Link, Role, text};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
 
-/// What a coordinator coordinates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum CoordinatorKind {
-    /// A consumer group.
-    Group,
-    /// A transactional producer.
-    Transaction,
-}
+/// The kind of a coordinator, as written in requests.
+const GROUP: i8 = 0;
 
 #[derive(Debug, Default)]
 pub(super) struct CoordinatorCache {
-    nodes: Mutex<HashMap<(CoordinatorKind, String), i32>>,
+    nodes: Mutex<HashMap<String, i32>>,
 }
 
 impl CoordinatorCache {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(CoordinatorKind, String), i32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, i32>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Cluster {
-    /// Sends a request to the coordinator of `key`, and to its successor when it moved.
+    /// Sends a request to the coordinator of a group, and to its successor when the group moved.
     ///
     /// `build` makes the request for the version that is spoken; `outcome` tells an error code by which the
     /// coordinator refused all of it.
     pub(crate) async fn ask_coordinator<R: Api>(
         &self,
-        (kind, key): (CoordinatorKind, &str),
+        group: &str,
         effect: Effect,
         build: impl Fn(i16) -> R,
         outcome: impl Fn(&R::Response) -> Option<ErrorCode>,
     ) -> Result<(Link, R::Response), Error> {
         let mut retry = self.retry(effect);
         loop {
-            let error = match self.ask_coordinator_once((kind, key), &build).await {
+            let error = match self.ask_coordinator_once(group, &build).await {
                 Ok((link, response)) => match outcome(&response) {
                     None => return Ok((link, response)),
-                    Some(code) => Error::kafka(code, R::NAME, link.broker(), subject(kind, key)),
+                    Some(code) => Error::kafka(code, R::NAME, link.broker(), subject(group)),
                 },
                 Err(error) => error,
             };
             if error.code().is_none_or(ErrorCode::is_stale_coordinator) {
-                self.forget_coordinator(kind, key);
+                self.forget_coordinator(group);
             }
             retry.pause(error).await?;
         }
@@ -60,10 +54,10 @@ impl Cluster {
 
     async fn ask_coordinator_once<R: Api>(
         &self,
-        (kind, key): (CoordinatorKind, &str),
+        group: &str,
         build: &impl Fn(i16) -> R,
     ) -> Result<(Link, R::Response), Error> {
-        let link = self.coordinator_link(kind, key).await?;
+        let link = self.coordinator_link(group).await?;
         let version = link.version_of::<R>()?;
         let response = link
             .call_at(version, &build(version), self.inner.config.request_timeout)
@@ -71,43 +65,35 @@ impl Cluster {
         Ok((link, response))
     }
 
-    /// A connection to the coordinator of `key`. Asks once, if the cache does not know.
-    pub(crate) async fn coordinator_link(&self, kind: CoordinatorKind, key: &str) -> Result<Link, Error> {
-        let cached = self
-            .inner
-            .coordinators
-            .lock()
-            .get(&(kind, key.to_owned()))
-            .copied();
+    /// A connection to the coordinator of a group. Asks once, if the cache does not know.
+    pub(crate) async fn coordinator_link(&self, group: &str) -> Result<Link, Error> {
+        let cached = self.inner.coordinators.lock().get(group).copied();
         let node = match cached {
             Some(node) => node,
-            None => self.find_coordinator(kind, key).await?,
+            None => self.find_coordinator(group).await?,
         };
         self.link(node, Role::Group, 0).await
     }
 
-    /// Says that the coordinator of `key` is another one now.
-    pub(crate) fn forget_coordinator(&self, kind: CoordinatorKind, key: &str) {
-        self.inner.coordinators.lock().remove(&(kind, key.to_owned()));
+    /// Says that a group has another coordinator now.
+    pub(crate) fn forget_coordinator(&self, group: &str) {
+        self.inner.coordinators.lock().remove(group);
     }
 
-    async fn find_coordinator(&self, kind: CoordinatorKind, key: &str) -> Result<i32, Error> {
+    async fn find_coordinator(&self, group: &str) -> Result<i32, Error> {
         let link = self.any_link().await?;
         let version = link.version_of::<FindCoordinatorRequest>()?;
-        let request = find_request(version, kind, key);
+        let request = find_request(version, group);
         let response = link
             .call_at(version, &request, self.inner.config.request_timeout)
             .await?;
-        let found = Found::of(response, key)
-            .ok_or_else(|| link.malformed(FindCoordinatorRequest::NAME, version, "the key is not in it"))?;
+        let found = Found::of(response, group)
+            .ok_or_else(|| link.malformed(FindCoordinatorRequest::NAME, version, "the group is not in it"))?;
         if let Some(code) = found.error {
-            return Err(Error::kafka(
-                code,
-                FindCoordinatorRequest::NAME,
-                link.broker(),
-                subject(kind, key),
-            )
-            .with_message(found.message));
+            return Err(
+                Error::kafka(code, FindCoordinatorRequest::NAME, link.broker(), subject(group))
+                    .with_message(found.message),
+            );
         }
         let address = BrokerAddress::announced(&found.host, found.port).ok_or_else(|| {
             link.malformed(
@@ -120,17 +106,14 @@ impl Cluster {
         self.inner
             .coordinators
             .lock()
-            .insert((kind, key.to_owned()), found.node);
+            .insert(group.to_owned(), found.node);
         Ok(found.node)
     }
 }
 
-fn find_request(version: i16, kind: CoordinatorKind, key: &str) -> FindCoordinatorRequest {
-    let key = text(key);
-    let request = FindCoordinatorRequest::default().with_key_type(match kind {
-        CoordinatorKind::Group => 0,
-        CoordinatorKind::Transaction => 1,
-    });
+fn find_request(version: i16, group: &str) -> FindCoordinatorRequest {
+    let key = text(group);
+    let request = FindCoordinatorRequest::default().with_key_type(GROUP);
     // From version 4 on a request carries many keys, in another field.
     if version >= 4 {
         request.with_coordinator_keys(vec![key])
@@ -148,7 +131,7 @@ struct Found {
 }
 
 impl Found {
-    fn of(response: FindCoordinatorResponse, key: &str) -> Option<Self> {
+    fn of(response: FindCoordinatorResponse, group: &str) -> Option<Self> {
         if response.coordinators.is_empty() {
             return Some(Self {
                 error: ErrorCode::new(response.error_code),
@@ -161,7 +144,7 @@ impl Found {
         let found = response
             .coordinators
             .into_iter()
-            .find(|found| &*found.key == key)?;
+            .find(|found| &*found.key == group)?;
         Some(Self {
             error: ErrorCode::new(found.error_code),
             message: found.error_message.map(|words| words.to_string()),
@@ -172,9 +155,7 @@ impl Found {
     }
 }
 
-fn subject(kind: CoordinatorKind, key: &str) -> String {
-    match kind {
-        CoordinatorKind::Group => format!("group {key}"),
-        CoordinatorKind::Transaction => format!("transactional id {key}"),
-    }
+/// For messages.
+fn subject(group: &str) -> String {
+    format!("group {group}")
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 /// The outputs in the order of the futures.
-pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+pub(crate) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<State<F>> = futures
         .into_iter()
         .map(|future| State::Running(Box::pin(future)))
@@ -47,7 +47,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(5 - number)).await;
             number
         });
-        assert_eq!(join_all(sleepers).await, [0, 1, 2, 3, 4]);
+        assert_eq!(join_all(sleepers.collect()).await, [0, 1, 2, 3, 4]);
         assert_eq!(started.elapsed(), Duration::from_secs(5));
         assert!(join_all(Vec::<std::future::Ready<()>>::new()).await.is_empty());
     }

@@ -95,18 +95,6 @@ impl LeaderCache {
         self.lock().topics.get(topic).map(|topic| topic.asked)
     }
 
-    /// Whether every partition of the topic has a leader.
-    pub(super) fn is_complete(&self, topic: &str, partitions: Option<usize>) -> bool {
-        self.lock().topics.get(topic).is_some_and(|topic| {
-            topic.error.is_none()
-                && partitions.is_none_or(|count| topic.partitions.len() == count)
-                && topic
-                    .partitions
-                    .values()
-                    .all(|partition| partition.leader.is_some())
-        })
-    }
-
     /// Drops a leader that turned out to be none, so that the next look-up asks. A newer one stays.
     pub(super) fn forget(&self, partition: &TopicPartition, wrong: Leader) {
         let mut state = self.lock();

@@ -82,12 +82,9 @@ impl Links {
         slots.retain(|(node, ..), _| brokers.contains_key(node));
     }
 
-    /// Takes note of where one broker is, unless that is known.
+    /// Takes note of where one broker is.
     pub(super) fn add_broker(&self, node: i32, address: BrokerAddress) {
-        self.lock()
-            .brokers
-            .entry(node)
-            .or_insert_with(|| Address::new(node, address));
+        self.lock().brokers.insert(node, Address::new(node, address));
     }
 
     /// Node ids of the known brokers.

@@ -8,7 +8,7 @@ use super::Cluster;
 use super::join::join_all;
 use super::leaders::Leader;
 use super::metadata::TopicPartition;
-use super::settle::{Open, all_failed, answers_for};
+use super::settle::{all_failed, answers_for};
 use crate::connection::{Link, Role};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -20,7 +20,7 @@ pub type PartitionResults<T> = Vec<(TopicPartition, Result<T, Error>)>;
 pub(crate) type Asked<Q> = (TopicPartition, Leader, Q);
 
 /// More partitions than this are asked about in several requests: a look-up by time reads from disk for each.
-const PARTITIONS_PER_REQUEST: usize = 2000;
+const PARTITIONS_PER_REQUEST: usize = 500;
 
 impl Cluster {
     /// Asks the leaders of many partitions, all brokers at the same time, and again what fails in passing.
@@ -29,23 +29,21 @@ impl Cluster {
     /// have to be repeatable.
     pub(crate) async fn ask_leaders<Q, T, F>(
         &self,
-        questions: impl IntoIterator<Item = (TopicPartition, Q)>,
+        questions: Vec<(TopicPartition, Q)>,
         ask: impl Fn(Link, Vec<Asked<Q>>) -> F,
     ) -> PartitionResults<T>
     where
         Q: Clone,
         F: Future<Output = Result<PartitionResults<T>, Error>>,
     {
-        self.settle(Effect::Repeatable, questions, async |open| {
-            self.ask_round(open, &ask).await
-        })
-        .await
+        self.settle(Effect::Repeatable, questions, |open| self.ask_round(open, &ask))
+            .await
     }
 
     /// Asks about every open partition once.
     async fn ask_round<Q, T, F>(
         &self,
-        open: &Open<TopicPartition, Q>,
+        open: Vec<(TopicPartition, Q)>,
         ask: &impl Fn(Link, Vec<Asked<Q>>) -> F,
     ) -> PartitionResults<T>
     where
@@ -53,46 +51,46 @@ impl Cluster {
         F: Future<Output = Result<PartitionResults<T>, Error>>,
     {
         let (by_leader, leaderless) = self.group_by_leader(open).await;
-        let requests = by_leader.iter().flat_map(|(&node, asked)| {
-            asked
-                .chunks(PARTITIONS_PER_REQUEST)
-                .map(move |chunk| self.ask_leader(node, chunk, ask))
-        });
-        let answered = join_all(requests).await.into_iter().flatten();
-        answered
-            .chain(
-                leaderless
-                    .into_iter()
-                    .map(|(partition, error)| (partition, Err(error))),
-            )
-            .collect()
+        let mut requests = Vec::new();
+        for (node, asked) in by_leader {
+            for chunk in asked.chunks(PARTITIONS_PER_REQUEST) {
+                requests.push(self.ask_leader(node, chunk.to_vec(), ask));
+            }
+        }
+        let mut results: PartitionResults<T> = join_all(requests).await.into_iter().flatten().collect();
+        results.extend(
+            leaderless
+                .into_iter()
+                .map(|(partition, error)| (partition, Err(error))),
+        );
+        results
     }
 
-    async fn group_by_leader<Q: Clone>(
+    async fn group_by_leader<Q>(
         &self,
-        open: &Open<TopicPartition, Q>,
+        open: Vec<(TopicPartition, Q)>,
     ) -> (BTreeMap<i32, Vec<Asked<Q>>>, Vec<(TopicPartition, Error)>) {
-        let unknown: BTreeSet<_> = (open.keys())
-            .filter(|partition| self.cached_leader(partition).is_none())
-            .map(|partition| Arc::clone(&partition.topic))
+        let unknown: BTreeSet<_> = (open.iter())
+            .filter(|(partition, _)| self.cached_leader(partition).is_none())
+            .map(|(partition, _)| Arc::clone(&partition.topic))
             .collect();
         let refreshed = if unknown.is_empty() {
             Ok(())
         } else {
-            self.refresh_topics(&unknown).await
+            self.refresh_topics(unknown).await
         };
         let mut by_leader: BTreeMap<i32, Vec<Asked<Q>>> = BTreeMap::new();
         let mut leaderless = Vec::new();
         for (partition, question) in open {
             match self.inner.leaders.get(&partition.topic, partition.partition) {
-                Ok(leader) => {
-                    let asked = (partition.clone(), leader, question.clone());
-                    by_leader.entry(leader.node).or_default().push(asked);
-                }
+                Ok(leader) => by_leader
+                    .entry(leader.node)
+                    .or_default()
+                    .push((partition, leader, question)),
                 Err(missing) => {
                     let error = refreshed.clone().err();
-                    let error = error.unwrap_or_else(|| self.no_leader(partition, missing));
-                    leaderless.push((partition.clone(), error));
+                    let error = error.unwrap_or_else(|| self.no_leader(&partition, missing));
+                    leaderless.push((partition, error));
                 }
             }
         }
@@ -103,22 +101,26 @@ impl Cluster {
     async fn ask_leader<Q, T, F>(
         &self,
         node: i32,
-        asked: &[Asked<Q>],
+        asked: Vec<Asked<Q>>,
         ask: &impl Fn(Link, Vec<Asked<Q>>) -> F,
     ) -> PartitionResults<T>
     where
         Q: Clone,
         F: Future<Output = Result<PartitionResults<T>, Error>>,
     {
-        let partitions = || asked.iter().map(|(partition, ..)| partition);
+        let leaders: Vec<_> = asked
+            .iter()
+            .map(|(partition, leader, _)| (partition.clone(), *leader))
+            .collect();
+        let partitions = || leaders.iter().map(|(partition, _)| partition);
         let results = match self.link(node, Role::Control, 0).await {
-            Ok(link) => match ask(link.clone(), asked.to_vec()).await {
+            Ok(link) => match ask(link.clone(), asked).await {
                 Ok(results) => answers_for(partitions(), results, |partition| link.left_out(partition)),
                 Err(error) => all_failed(partitions(), &error),
             },
             Err(error) => all_failed(partitions(), &error),
         };
-        for ((partition, leader, _), (_, outcome)) in asked.iter().zip(&results) {
+        for ((partition, leader), (_, outcome)) in leaders.iter().zip(&results) {
             if let Err(error) = outcome
                 && error.code().is_none_or(ErrorCode::is_stale_leader)
             {

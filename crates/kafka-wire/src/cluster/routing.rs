@@ -18,7 +18,7 @@ impl Cluster {
         if let Ok(leader) = cached() {
             return Ok(leader);
         }
-        self.refresh_topics(&BTreeSet::from([Arc::clone(&partition.topic)]))
+        self.refresh_topics(BTreeSet::from([Arc::clone(&partition.topic)]))
             .await?;
         cached().map_err(|missing| self.no_leader(partition, missing))
     }
@@ -44,7 +44,7 @@ impl Cluster {
         &self,
         topics: impl IntoIterator<Item = &'a Arc<str>>,
     ) -> Result<(), Error> {
-        self.refresh_topics(&topics.into_iter().cloned().collect()).await
+        self.refresh_topics(topics.into_iter().cloned().collect()).await
     }
 
     pub(super) fn no_leader(&self, partition: &TopicPartition, missing: Missing) -> Error {
@@ -83,10 +83,8 @@ impl Cluster {
         self.inner.leaders.forget_topic(topic);
     }
 
-    /// Whether the cache has a leader for each partition of a topic. The number of partitions may be unknown.
-    pub(crate) fn has_leaders(&self, topic: &str, partitions: Option<i32>) -> bool {
-        self.inner
-            .leaders
-            .is_complete(topic, partitions.and_then(|count| usize::try_from(count).ok()))
+    /// Node ids of the brokers that are known.
+    pub(crate) fn nodes(&self) -> Vec<i32> {
+        self.inner.links.nodes()
     }
 }

@@ -1,38 +1,44 @@
 //! Asking about many things until each has its answer: what fails in passing is asked again, the rest is left alone.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use super::Cluster;
-use crate::error::Error;
+use crate::error::{Chain, Error};
 use crate::retry::Effect;
 
-/// What is not answered yet, and the question.
-pub(crate) type Open<K, Q> = BTreeMap<K, Q>;
+/// What came out for each thing that was asked about.
+pub(crate) type Outcomes<K, T> = Vec<(K, Result<T, Error>)>;
 
 impl Cluster {
-    /// Calls `round` with what is open until nothing is. What a round leaves out stays open without being counted as a
-    /// failure, so `round` has to give an outcome for everything.
+    /// Calls `round` with what is open until nothing is. `round` has to give an outcome for everything.
     ///
     /// The results are in the order of the keys.
-    pub(crate) async fn settle<K, Q, T>(
+    pub(crate) async fn settle<K, Q, T, F>(
         &self,
         effect: Effect,
-        questions: impl IntoIterator<Item = (K, Q)>,
-        mut round: impl AsyncFnMut(&Open<K, Q>) -> Vec<(K, Result<T, Error>)>,
-    ) -> Vec<(K, Result<T, Error>)>
+        questions: Vec<(K, Q)>,
+        round: impl Fn(Vec<(K, Q)>) -> F,
+    ) -> Outcomes<K, T>
     where
-        K: Ord,
+        K: Ord + Clone,
+        Q: Clone,
+        F: Future<Output = Outcomes<K, T>>,
     {
-        let mut open: Open<K, Q> = questions.into_iter().collect();
+        let mut open: BTreeMap<K, Q> = questions.into_iter().collect();
         let mut done = BTreeMap::new();
         let mut retry = self.retry(effect);
         while !open.is_empty() {
-            for (key, outcome) in round(&open).await {
+            let asked = open
+                .iter()
+                .map(|(key, question)| (key.clone(), question.clone()))
+                .collect();
+            for (key, outcome) in round(asked).await {
                 let settled = match outcome {
                     Ok(answer) => Ok(answer),
                     Err(error) => match retry.verdict(error) {
                         Ok(error) => {
-                            tracing::debug!(%error, "will try again");
+                            tracing::debug!(error = %Chain(&error), "will try again");
                             continue;
                         }
                         Err(last) => Err(last),
@@ -56,7 +62,7 @@ pub(crate) fn answers_for<'a, K: Ord + Clone + 'a, T>(
     asked: impl IntoIterator<Item = &'a K>,
     answers: impl IntoIterator<Item = (K, Result<T, Error>)>,
     left_out: impl Fn(&K) -> Error,
-) -> Vec<(K, Result<T, Error>)> {
+) -> Outcomes<K, T> {
     let mut answers: BTreeMap<K, Result<T, Error>> = answers.into_iter().collect();
     let answer = |key: &K| {
         (
@@ -71,7 +77,7 @@ pub(crate) fn answers_for<'a, K: Ord + Clone + 'a, T>(
 pub(crate) fn all_failed<'a, K: Clone + 'a, T>(
     asked: impl IntoIterator<Item = &'a K>,
     error: &Error,
-) -> Vec<(K, Result<T, Error>)> {
+) -> Outcomes<K, T> {
     asked
         .into_iter()
         .map(|key| (key.clone(), Err(error.clone())))

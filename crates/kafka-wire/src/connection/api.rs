@@ -122,7 +122,7 @@ mod tests {
     use kafka_protocol::messages::ApiKey;
 
     use super::*;
-    use crate::connection::decode;
+    use crate::connection::guard::decode;
 
     macro_rules! encode_every_version {
         ($($request:ident)*) => {$(

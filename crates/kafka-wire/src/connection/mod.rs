@@ -18,16 +18,16 @@ mod frame;
 mod guard;
 mod link;
 mod negotiate;
+#[cfg(test)]
+mod negotiate_tests;
 mod outbox;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use address::BrokerAddress;
 pub(crate) use api::{Api, group_id, text, topic_name};
-pub(crate) use buffers::BufferPool;
 pub(crate) use dial::Dialer;
-pub(crate) use guard::decode;
-pub(crate) use link::{Guard, Link, Pending, RawRequest};
+pub(crate) use link::{Link, Pending, RawRequest};
 
 /// What a connection is used for. Different roles never share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

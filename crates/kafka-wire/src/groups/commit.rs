@@ -9,9 +9,7 @@ use kafka_protocol::messages::offset_delete_request::{
 use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest};
 
 use super::subject;
-use crate::cluster::{
-    Cluster, CoordinatorKind, PartitionResults, TopicPartition, all_failed, answers_for, by_topic,
-};
+use crate::cluster::{Cluster, PartitionResults, TopicPartition, all_failed, answers_for, by_topic};
 use crate::connection::{Api, group_id, text, topic_name};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -69,11 +67,13 @@ impl Cluster {
         let mut results: PartitionResults<()> = commits.iter().filter_map(invalid).collect();
         let valid: Vec<&OffsetCommit> = commits.iter().filter(|commit| commit.offset >= 0).collect();
         for chunk in in_chunks(group, &valid) {
-            let questions = chunk.iter().map(|commit| (commit.partition.clone(), *commit));
+            let questions = chunk
+                .iter()
+                .map(|commit| (commit.partition.clone(), *commit))
+                .collect();
             let settled = self
-                .settle(Effect::Repeatable, questions, async |open| {
-                    let open: Vec<&OffsetCommit> = open.values().copied().collect();
-                    self.commit_once(group, &open).await
+                .settle(Effect::Repeatable, questions, |open| {
+                    self.commit_once(group, open)
                 })
                 .await;
             results.extend(settled);
@@ -82,13 +82,16 @@ impl Cluster {
         results
     }
 
-    async fn commit_once(&self, group: &str, commits: &[&OffsetCommit]) -> PartitionResults<()> {
-        let asked = || commits.iter().map(|commit| &commit.partition);
-        let outcome = match self.coordinator_link(CoordinatorKind::Group, group).await {
+    async fn commit_once(
+        &self,
+        group: &str,
+        commits: Vec<(TopicPartition, &OffsetCommit)>,
+    ) -> PartitionResults<()> {
+        let request = commit_request(group, &commits);
+        let asked = || commits.iter().map(|(partition, _)| partition);
+        let outcome = match self.coordinator_link(group).await {
             Ok(link) => {
-                let response = link
-                    .call(&commit_request(group, commits), self.config().request_timeout)
-                    .await;
+                let response = link.call(&request, self.config().request_timeout).await;
                 response.map(|response| (link, response))
             }
             Err(error) => Err(error),
@@ -109,7 +112,7 @@ impl Cluster {
             .iter()
             .any(|(_, outcome)| outcome.as_ref().is_err_and(moved))
         {
-            self.forget_coordinator(CoordinatorKind::Group, group);
+            self.forget_coordinator(group);
         }
         results
     }
@@ -129,7 +132,7 @@ impl Cluster {
         }
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |_| delete_request(group, partitions),
                 |response| ErrorCode::new(response.error_code),
@@ -153,7 +156,7 @@ impl Cluster {
     /// [`ErrorCode::GROUP_ID_NOT_FOUND`] when it does not exist, [`ErrorCode::NON_EMPTY_GROUP`] while it has members.
     pub async fn delete_group(&self, group: &str) -> Result<(), Error> {
         self.ask_coordinator(
-            (CoordinatorKind::Group, group),
+            group,
             Effect::Once,
             |_| DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]),
             |response| {
@@ -199,8 +202,8 @@ fn in_chunks<'a>(group: &str, commits: &[&'a OffsetCommit]) -> Vec<Vec<&'a Offse
     chunks
 }
 
-fn commit_request(group: &str, commits: &[&OffsetCommit]) -> OffsetCommitRequest {
-    let topics = by_topic(commits.iter().map(|commit| (commit.partition.clone(), *commit)));
+fn commit_request(group: &str, commits: &[(TopicPartition, &OffsetCommit)]) -> OffsetCommitRequest {
+    let topics = by_topic(commits.iter().cloned());
     let topics = topics.into_iter().map(|(topic, commits)| {
         let partitions = commits.into_iter().map(|(index, commit)| {
             OffsetCommitRequestPartition::default()

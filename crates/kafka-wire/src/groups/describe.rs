@@ -6,7 +6,7 @@ use kafka_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsReque
 
 use super::list::{GroupKind, GroupState};
 use super::subject;
-use crate::cluster::{Cluster, CoordinatorKind, join_all};
+use crate::cluster::{Cluster, join_all};
 use crate::connection::{Api, Link, group_id};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -69,13 +69,11 @@ impl Cluster {
         &self,
         groups: &[impl AsRef<str>],
     ) -> Vec<(String, Result<GroupDescription, Error>)> {
+        let groups: Vec<String> = groups.iter().map(|group| group.as_ref().to_owned()).collect();
         let mut results = Vec::with_capacity(groups.len());
         for groups in groups.chunks(AT_ONCE) {
-            let descriptions = groups.iter().map(|group| async move {
-                let group = group.as_ref();
-                (group.to_owned(), self.describe_group(group).await)
-            });
-            results.extend(join_all(descriptions).await);
+            let descriptions = groups.iter().map(|group| self.describe_group(group)).collect();
+            results.extend(groups.iter().cloned().zip(join_all(descriptions).await));
         }
         results
     }
@@ -97,7 +95,7 @@ impl Cluster {
     async fn describe_classic(&self, group: &str) -> Result<(Link, Option<GroupDescription>), Error> {
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |_| DescribeGroupsRequest::default().with_groups(vec![group_id(group)]),
                 |response| refusal(response.groups.first().map(|group| group.error_code)),
@@ -115,10 +113,14 @@ impl Cluster {
     async fn describe_consumer(&self, group: &str) -> Result<Option<GroupDescription>, Error> {
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |_| ConsumerGroupDescribeRequest::default().with_group_ids(vec![group_id(group)]),
-                |response| refusal(response.groups.first().map(|group| group.error_code)),
+                // Releases that offer this API without having the protocol enabled answer so (seen: 3.9).
+                |response| {
+                    refusal(response.groups.first().map(|group| group.error_code))
+                        .filter(|code| *code != ErrorCode::UNSUPPORTED_VERSION)
+                },
             )
             .await?;
         let described = response

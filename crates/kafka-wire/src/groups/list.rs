@@ -140,10 +140,7 @@ impl Cluster {
     /// Asks every broker once. After a failure all are asked again, as groups may have moved meanwhile.
     async fn list_groups_everywhere(&self) -> Result<Vec<GroupListing>, Error> {
         let brokers = self.metadata(TopicFilter::none()).await?.brokers;
-        let lists = brokers.keys().map(|&node| async move {
-            let link = self.link(node, Role::Group, 0).await?;
-            self.list_groups_of(&link).await
-        });
+        let lists = brokers.keys().map(|&node| self.list_groups_on(node)).collect();
         let mut groups = BTreeMap::new();
         for list in join_all(lists).await {
             for group in list? {
@@ -155,6 +152,11 @@ impl Cluster {
             }
         }
         Ok(groups.into_values().collect())
+    }
+
+    async fn list_groups_on(&self, node: i32) -> Result<Vec<GroupListing>, Error> {
+        let link = self.link(node, Role::Group, 0).await?;
+        self.list_groups_of(&link).await
     }
 
     /// The groups that one broker coordinates.

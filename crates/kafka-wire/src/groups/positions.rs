@@ -7,7 +7,7 @@ use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::subject;
-use crate::cluster::{Cluster, CoordinatorKind, PartitionResults, TopicPartition, answers_for, by_topic};
+use crate::cluster::{Cluster, PartitionResults, TopicPartition, answers_for, by_topic};
 use crate::connection::{Api, Link, group_id, topic_name};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -73,7 +73,7 @@ impl Cluster {
     ) -> Result<(Link, PartitionResults<Option<CommittedOffset>>), Error> {
         let (link, response) = self
             .ask_coordinator(
-                (CoordinatorKind::Group, group),
+                group,
                 Effect::Repeatable,
                 |version| request(version, group, partitions),
                 refusal,

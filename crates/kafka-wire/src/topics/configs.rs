@@ -11,7 +11,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
 use super::{TopicResults, outcome, subject};
-use crate::cluster::{Cluster, all_failed, answers_for};
+use crate::cluster::{Cluster, TopicFilter, all_failed, answers_for};
 use crate::connection::{Api, Link, Role, text};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -138,21 +138,25 @@ impl ConfigChange {
 impl Cluster {
     /// All configuration values in force for topics, defaults included, sorted by name.
     pub async fn describe_topic_configs(&self, topics: &[impl AsRef<str>]) -> TopicResults<Vec<ConfigEntry>> {
-        let questions = topics.iter().map(|topic| (topic.as_ref().to_owned(), ()));
-        self.settle(Effect::Repeatable, questions, async |open| {
-            let names: Vec<&String> = open.keys().collect();
-            let mut results = Vec::with_capacity(names.len());
-            for names in names.chunks(TOPICS_PER_REQUEST) {
-                results.extend(self.describe_topics_once(names).await);
-            }
-            results
-        })
-        .await
+        let questions = topics
+            .iter()
+            .map(|topic| (topic.as_ref().to_owned(), ()))
+            .collect();
+        self.settle(Effect::Repeatable, questions, |open| self.describe_round(open))
+            .await
     }
 
-    async fn describe_topics_once(&self, topics: &[&String]) -> TopicResults<Vec<ConfigEntry>> {
-        let asked = || topics.iter().copied();
-        let request = describe(asked().map(|topic| (TOPIC, topic.as_str())));
+    async fn describe_round(&self, open: Vec<(String, ())>) -> TopicResults<Vec<ConfigEntry>> {
+        let names: Vec<String> = open.into_iter().map(|(name, ())| name).collect();
+        let mut results = Vec::with_capacity(names.len());
+        for names in names.chunks(TOPICS_PER_REQUEST) {
+            results.extend(self.describe_topics_once(names).await);
+        }
+        results
+    }
+
+    async fn describe_topics_once(&self, topics: &[String]) -> TopicResults<Vec<ConfigEntry>> {
+        let request = describe(topics.iter().map(|topic| (TOPIC, topic.as_str())));
         let outcome = match self.any_link().await {
             Ok(link) => {
                 let response = link.call(&request, self.config().request_timeout).await;
@@ -167,9 +171,9 @@ impl Cluster {
                     let entries = entries(&link, &subject(&name), result);
                     (name, entries)
                 });
-                answers_for(asked(), answers, |name| link.left_out(&subject(name)))
+                answers_for(topics, answers, |name| link.left_out(&subject(name)))
             }
-            Err(error) => all_failed(asked(), &error),
+            Err(error) => all_failed(topics, &error),
         }
     }
 
@@ -197,28 +201,33 @@ impl Cluster {
                 Ok(entries) => return Ok(entries),
                 Err(error) => retry.pause(error).await?,
             }
+            // It may have come back elsewhere.
+            self.metadata(TopicFilter::none()).await?;
         }
     }
 
     /// Changes the configuration of topics. Repeating a change does no harm, so it is done when an answer is lost.
-    pub async fn alter_topic_configs(
-        &self,
-        changes: impl IntoIterator<Item = (String, ConfigChange)>,
-    ) -> TopicResults<()> {
-        self.settle(Effect::Repeatable, changes, async |open| {
-            let resources = open.iter().map(|(topic, change)| change.request(topic)).collect();
-            let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
-            self.topic_round(open.keys(), &request, |link, response| {
-                let answers = response.responses.into_iter().map(|answer| {
-                    let name = answer.resource_name.to_string();
-                    let words = answer.error_message;
-                    let outcome =
-                        outcome::<IncrementalAlterConfigsRequest>(link, &name, answer.error_code, words);
-                    (name, outcome)
-                });
-                answers.collect()
-            })
+    pub async fn alter_topic_configs(&self, changes: &[(String, ConfigChange)]) -> TopicResults<()> {
+        let questions = changes
+            .iter()
+            .map(|(topic, change)| (topic.clone(), change))
+            .collect();
+        self.settle(Effect::Repeatable, questions, |open| self.alter_round(open))
             .await
+    }
+
+    async fn alter_round(&self, open: Vec<(String, &ConfigChange)>) -> TopicResults<()> {
+        let resources = open.iter().map(|(topic, change)| change.request(topic)).collect();
+        let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+        let names: Vec<String> = open.into_iter().map(|(name, _)| name).collect();
+        self.topic_round(&names, request, |link, response| {
+            let answers = response.responses.into_iter().map(|answer| {
+                let (name, words) = (answer.resource_name.to_string(), answer.error_message);
+                let outcome =
+                    outcome::<IncrementalAlterConfigsRequest>(link, &name, answer.error_code, words);
+                (name, outcome)
+            });
+            answers.collect()
         })
         .await
     }

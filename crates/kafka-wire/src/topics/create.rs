@@ -1,7 +1,6 @@
 //! Creating and deleting topics.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -10,7 +9,7 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest};
 
 use super::{TopicResults, outcome};
-use crate::cluster::{Cluster, all_failed};
+use crate::cluster::{Cluster, TopicFilter, TopicMetadata, all_failed, join_all};
 use crate::connection::{Link, text, topic_name};
 use crate::error::Error;
 use crate::retry::Effect;
@@ -80,6 +79,23 @@ pub struct CreatedTopic {
     pub replication_factor: Option<i16>,
 }
 
+impl CreatedTopic {
+    /// Whether this is the topic that was created, not an earlier one of the same name, and all of it has leaders.
+    fn is_led(&self, seen: &TopicMetadata) -> bool {
+        let partitions = self.partitions.and_then(|count| usize::try_from(count).ok());
+        seen.error.is_none()
+            && (self.topic_id.is_none() || self.topic_id == seen.topic_id)
+            && partitions.is_none_or(|count| seen.partitions.len() == count)
+            && seen
+                .partitions
+                .values()
+                .all(|partition| partition.leader.is_some())
+    }
+}
+
+/// Between two questions whether a new topic has leaders.
+const POLL: Duration = Duration::from_millis(50);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Create,
@@ -87,14 +103,14 @@ enum Mode {
 }
 
 impl Cluster {
-    /// Creates topics, and waits a moment for their leaders to be elected.
+    /// Creates topics, and waits a moment until their leaders are elected and known to every broker.
     ///
     /// A request that may have been carried out is not repeated: its topics have an error that
     /// [`is_in_doubt`](Error::is_in_doubt).
     pub async fn create_topics(&self, topics: &[NewTopic]) -> TopicResults<CreatedTopic> {
         let results = self.ask_create(topics, Mode::Create).await;
         let created: Vec<_> = (results.iter())
-            .filter_map(|(name, outcome)| Some((Arc::from(name.as_str()), outcome.as_ref().ok()?.partitions)))
+            .filter_map(|(name, outcome)| Some((name.as_str(), outcome.as_ref().ok()?)))
             .collect();
         self.await_leaders(&created).await;
         results
@@ -111,61 +127,60 @@ impl Cluster {
         } else {
             Effect::Repeatable
         };
-        let questions = topics.iter().map(|topic| (topic.name.clone(), topic));
-        self.settle(effect, questions, async |open| {
-            let topics = open.values().map(|topic| topic.request()).collect();
-            let request = CreateTopicsRequest::default()
-                .with_topics(topics)
-                .with_timeout_ms(self.broker_timeout_ms())
-                .with_validate_only(mode == Mode::Validate);
-            self.topic_round(open.keys(), &request, |link, response| {
-                let answers = response.topics.into_iter();
-                answers
-                    .map(|topic| (topic.name.to_string(), created(link, &topic)))
-                    .collect()
-            })
+        let questions = topics.iter().map(|topic| (topic.name.clone(), topic)).collect();
+        self.settle(effect, questions, |open| self.create_round(open, mode))
             .await
+    }
+
+    async fn create_round(&self, open: Vec<(String, &NewTopic)>, mode: Mode) -> TopicResults<CreatedTopic> {
+        let request = CreateTopicsRequest::default()
+            .with_topics(open.iter().map(|(_, topic)| topic.request()).collect())
+            .with_timeout_ms(self.broker_timeout_ms())
+            .with_validate_only(mode == Mode::Validate);
+        let names: Vec<String> = open.into_iter().map(|(name, _)| name).collect();
+        self.topic_round(&names, request, |link, response| {
+            let answers = response.topics.into_iter();
+            answers
+                .map(|topic| (topic.name.to_string(), created(link, &topic)))
+                .collect()
         })
         .await
     }
 
-    /// Deletes topics with all that is in them.
+    /// Deletes topics with all that is in them. Brokers hear of it one after the other.
     ///
     /// A request that may have been carried out is not repeated: its topics have an error that
     /// [`is_in_doubt`](Error::is_in_doubt).
     pub async fn delete_topics(&self, names: &[impl AsRef<str>]) -> TopicResults<()> {
-        let questions = names.iter().map(|name| (name.as_ref().to_owned(), ()));
+        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        let questions = names.iter().map(|name| (name.clone(), ())).collect();
         let results = self
-            .settle(Effect::Once, questions, async |open| {
-                match self.controller_link().await {
-                    Ok(link) => self.delete_round(&link, open.keys()).await,
-                    Err(error) => all_failed(open.keys(), &error),
-                }
-            })
+            .settle(Effect::Once, questions, |open| self.delete_round(open))
             .await;
-        for name in names {
-            self.forget_topic(name.as_ref());
+        for name in &names {
+            self.forget_topic(name);
         }
         results
     }
 
-    async fn delete_round<'a>(
-        &self,
-        link: &Link,
-        names: impl Iterator<Item = &'a String> + Clone,
-    ) -> TopicResults<()> {
-        let version = match link.version_of::<DeleteTopicsRequest>() {
+    async fn delete_round(&self, open: Vec<(String, ())>) -> TopicResults<()> {
+        let names: Vec<String> = open.into_iter().map(|(name, ())| name).collect();
+        let version = match self
+            .controller_link()
+            .await
+            .and_then(|link| link.version_of::<DeleteTopicsRequest>())
+        {
             Ok(version) => version,
-            Err(error) => return all_failed(names, &error),
+            Err(error) => return all_failed(&names, &error),
         };
         let request = DeleteTopicsRequest::default().with_timeout_ms(self.broker_timeout_ms());
         let request = if version >= 6 {
             let topic = |name: &String| DeleteTopicState::default().with_name(Some(topic_name(name)));
-            request.with_topics(names.clone().map(topic).collect())
+            request.with_topics(names.iter().map(topic).collect())
         } else {
-            request.with_topic_names(names.clone().map(|name| topic_name(name)).collect())
+            request.with_topic_names(names.iter().map(|name| topic_name(name)).collect())
         };
-        self.topic_round(names, &request, |link, response| {
+        self.topic_round(&names, request, |link, response| {
             let answers = response.responses.into_iter().filter_map(|answer| {
                 let name = answer.name?.to_string();
                 let outcome =
@@ -177,28 +192,48 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the partitions of new topics have leaders, but not for long: whatever is done with the topics later
-    /// waits by itself if it has to.
-    async fn await_leaders(&self, created: &[(Arc<str>, Option<i32>)]) {
-        let waiting = async {
-            let mut missing: BTreeSet<Arc<str>> = created.iter().map(|(name, _)| Arc::clone(name)).collect();
-            while !missing.is_empty() {
-                if let Err(error) = self.refresh_leaders(&missing).await {
-                    tracing::debug!(%error, "cannot see whether new topics have leaders");
-                }
-                for (name, partitions) in created {
-                    if self.has_leaders(name, *partitions) {
-                        missing.remove(name);
-                    }
-                }
-                tokio::time::sleep(Duration::from_millis(if missing.is_empty() { 0 } else { 50 })).await;
-            }
-        };
-        if tokio::time::timeout(self.config().unknown_topic_grace, waiting)
+    /// Waits until every broker knows the leaders of new topics, but not for long.
+    ///
+    /// Brokers learn of a topic one after the other, and any of them may be asked about it next: a coordinator refuses
+    /// to commit for a topic that it has not heard of.
+    async fn await_leaders(&self, created: &[(&str, &CreatedTopic)]) {
+        if created.is_empty() {
+            return;
+        }
+        let waiting = self
+            .nodes()
+            .into_iter()
+            .map(|node| self.await_leaders_on(node, created))
+            .collect();
+        if tokio::time::timeout(self.config().unknown_topic_grace, join_all(waiting))
             .await
             .is_err()
         {
-            tracing::warn!("some of the new topics have no leaders yet");
+            // Whatever is done with the topics next waits by itself if it has to.
+            tracing::warn!("not every broker knows the leaders of the new topics yet");
+        }
+    }
+
+    /// Asks one broker until it knows the leaders, or cannot be asked.
+    async fn await_leaders_on(&self, node: i32, created: &[(&str, &CreatedTopic)]) {
+        let mut missing: BTreeMap<&str, &CreatedTopic> = created.iter().copied().collect();
+        loop {
+            let names = TopicFilter::Names(missing.keys().map(|name| (*name).to_owned()).collect());
+            match self.metadata_of(node, &names).await {
+                Ok(metadata) => missing.retain(|name, created| {
+                    !metadata
+                        .topics
+                        .get(*name)
+                        .is_some_and(|topic| created.is_led(topic))
+                }),
+                Err(error) => {
+                    return tracing::debug!(node, %error, "cannot see whether new topics have leaders");
+                }
+            }
+            if missing.is_empty() {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
         }
     }
 }

@@ -16,9 +16,7 @@ impl Cluster {
         // -1 would mean "all"; whoever wants that says up to which offset.
         let (valid, invalid): (Vec<_>, Vec<_>) = before.iter().cloned().partition(|(_, offset)| *offset >= 0);
         let mut results = self
-            .ask_leaders(valid, async |link, asked| {
-                self.send_delete_records(&link, asked).await
-            })
+            .ask_leaders(valid, |link, asked| self.send_delete_records(link, asked))
             .await;
         results.extend(invalid.into_iter().map(|(partition, offset)| {
             let subject = partition.to_string();
@@ -31,7 +29,7 @@ impl Cluster {
 
     async fn send_delete_records(
         &self,
-        link: &Link,
+        link: Link,
         asked: Vec<Asked<i64>>,
     ) -> Result<PartitionResults<i64>, Error> {
         let topics = by_topic(
@@ -53,6 +51,7 @@ impl Cluster {
             .with_topics(topics.collect())
             .with_timeout_ms(self.broker_timeout_ms());
         let response = link.call(&request, self.config().request_timeout).await?;
+        let link = &link;
         let answers = response.topics.into_iter().flat_map(|topic| {
             let name = topic.name;
             topic.partitions.into_iter().map(move |answer| {
