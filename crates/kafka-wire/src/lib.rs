@@ -28,12 +28,11 @@ pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
 
 pub use budget::{ByteBudget, Permit};
 pub use fetch::{FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches};
-pub use problem::PartitionProblem;
-pub use produce::{PartitionWriter, Producer, ProducerOptions};
-pub use transactions::{AbortedFilter, AbortedTransaction, BatchFacts, ControlMarker, Visibility};
-
 pub use groups::{
     CommittedOffset, GroupDescription, GroupKind, GroupListing, GroupMember, GroupState, OffsetCommit,
 };
 pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
+pub use problem::PartitionProblem;
+pub use produce::{PartitionWriter, Producer, ProducerOptions};
 pub use topics::{ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewTopic, TopicResults};
+pub use transactions::{AbortedFilter, AbortedTransaction, BatchFacts, ControlMarker, Visibility};

@@ -25,6 +25,12 @@ pub enum Error {
         /// The program's name.
         tool: &'static str,
     },
+    /// The Java on the machine is too old.
+    #[error("`java` is version `{found}`: testkit needs Java 17 or later")]
+    OldJava {
+        /// What it says its version is.
+        found: String,
+    },
     /// A program ran and reported failure.
     #[error("`{tool}` failed:\n{output}")]
     Tool {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::cache;
 use crate::error::{Error, Result};
@@ -13,6 +13,11 @@ use crate::{DEFAULT_KAFKA_VERSION, process};
 /// Kafka 4 logs through an API only; earlier releases bring a backend along.
 const LOG_BACKEND: &str = "<dependency><groupId>org.apache.logging.log4j</groupId>\
     <artifactId>log4j-slf4j-impl</artifactId><version>2.25.1</version></dependency>";
+
+/// Kafka 4 needs it.
+const OLDEST_JAVA: u32 = 17;
+
+const OUR_JAR: &str = "testkit.jar";
 
 const SOURCES: &[(&str, &str)] = &[
     ("BrokerMain.java", include_str!("../java/testkit/BrokerMain.java")),
@@ -56,12 +61,19 @@ pub(crate) fn of_version(version: &str) -> Result<PathBuf> {
     cache::once(&format!("kafka-{version}"), |folder| resolve(version, folder))
 }
 
-/// A class path of our classes and a release's jars.
+/// A class path of our classes and a release's jars, always in the same order: class archives depend on it.
 pub(crate) fn class_path(version: &str) -> Result<OsString> {
-    let jars = of_version(version)?;
-    let mut path = classes()?.into_os_string();
-    path.push(":");
-    path.push(jars.join("*"));
+    let folder = of_version(version)?;
+    let mut jars = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(Error::io("listing the jars"))? {
+        jars.push(entry.map_err(Error::io("listing the jars"))?.path());
+    }
+    jars.sort();
+    let mut path = classes()?.join(OUR_JAR).into_os_string();
+    for jar in jars {
+        path.push(":");
+        path.push(jar);
+    }
     Ok(path)
 }
 
@@ -106,26 +118,60 @@ pub(crate) fn version_number(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// Our classes, compiled against the newest jars; a change of a source makes another folder.
-fn classes() -> Result<PathBuf> {
+/// Names what our classes are made of: another source or release makes another id.
+pub(crate) fn classes_id() -> String {
     let mut hasher = DefaultHasher::new();
     (SOURCES, DEFAULT_KAFKA_VERSION).hash(&mut hasher);
-    cache::once(&format!("classes-{:016x}", hasher.finish()), compile)
+    format!("{:016x}", hasher.finish())
+}
+
+/// A folder with our classes as a jar, compiled against the newest jars.
+fn classes() -> Result<PathBuf> {
+    cache::once(&format!("classes-{}", classes_id()), compile)
 }
 
 fn compile(folder: &Path) -> Result<()> {
     let jars = of_version(DEFAULT_KAFKA_VERSION)?;
-    let sources = tempfile::tempdir().map_err(Error::io("making a folder for javac"))?;
+    let work = tempfile::tempdir().map_err(Error::io("making a folder for javac"))?;
+    let classes = work.path().join("classes");
     let mut command = Command::new("javac");
     command
         .args(["-nowarn", "-encoding", "UTF-8", "-d"])
-        .arg(folder)
+        .arg(&classes)
         .arg("-cp")
         .arg(jars.join("*"));
     for (name, text) in SOURCES {
-        let path = sources.path().join(name);
+        let path = work.path().join(name);
         fs::write(&path, text).map_err(Error::io("writing a Java source"))?;
         command.arg(path);
     }
-    process::run("javac", command.stdin(Stdio::null()))
+    process::run("javac", &mut command)?;
+    let jar = folder.join(OUR_JAR);
+    process::run(
+        "jar",
+        Command::new("jar")
+            .arg("cf")
+            .arg(jar)
+            .arg("-C")
+            .arg(&classes)
+            .arg("."),
+    )
+}
+
+/// The version of the machine's Java, which must be new enough.
+pub(crate) fn java_version() -> Result<String> {
+    let output = Command::new("java")
+        .arg("-version")
+        .output()
+        .map_err(|source| process::starting("java", source))?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let version = printed.split('"').nth(1).unwrap_or_default().to_owned();
+    let major = version
+        .split(['.', '-', '+'])
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= OLDEST_JAVA => Ok(version),
+        _ => Err(Error::OldJava { found: version }),
+    }
 }

@@ -33,6 +33,7 @@ pub use java::{
 pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
 pub use tools::consumer_groups_script;
 
+mod archives;
 mod cache;
 mod cluster;
 mod error;

@@ -91,6 +91,11 @@ impl Jvm {
             // A broken pipe means that it has ended already.
             let _ = stdin.write_all(b"stop\n").and_then(|()| stdin.flush());
         }
+        self.wait(patience).await
+    }
+
+    /// Waits for its end, and kills it when that takes too long.
+    pub(crate) async fn wait(&mut self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         while self.ended()?.is_none() {
             if Instant::now() > deadline {

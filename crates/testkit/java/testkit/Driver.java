@@ -44,7 +44,7 @@ public final class Driver {
         // Whatever a library prints must not end up between the replies.
         System.setOut(System.err);
         new Driver().serve(out);
-        Runtime.getRuntime().halt(0);
+        System.exit(0);
     }
 
     private void serve(PrintStream out) throws Exception {

@@ -6,16 +6,21 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.errors.UnsupportedVersionException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
@@ -27,6 +32,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 final class ProduceCommands {
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
     private static final int PART = 10_000;
+    private static final long OLD_BROKERS_PAUSE_MS = 500;
 
     private final Clients clients;
     private final Map<Long, Open> producers = new ConcurrentHashMap<>();
@@ -45,13 +51,16 @@ final class ProduceCommands {
             reply.ok();
         });
         commands.put("producer_commit", (args, reply) -> {
-            producer(args).producer.commitTransaction();
+            Open open = producer(args);
+            open.producer.commitTransaction();
+            awaitMarkers(args, open);
             reply.ok();
         });
         commands.put("producer_abort", (args, reply) -> {
             Open open = producer(args);
             open.producer.abortTransaction();
             open.sent.clear();
+            awaitMarkers(args, open);
             reply.ok();
         });
         commands.put("producer_send_offsets", (args, reply) -> {
@@ -81,7 +90,7 @@ final class ProduceCommands {
             }
         }
         long id = next.getAndIncrement();
-        producers.put(id, new Open(producer));
+        producers.put(id, new Open(producer, (String) properties.get(ProducerConfig.TRANSACTIONAL_ID_CONFIG)));
         reply.ok(NODES.objectNode().put("producer", id));
     }
 
@@ -95,6 +104,27 @@ final class ProduceCommands {
             throw new IllegalArgumentException("no such producer: " + args.get("producer"));
         }
         return open;
+    }
+
+    /**
+     * Waits until the markers are in all partitions: the coordinator answers before it has written them.
+     *
+     * <p>Brokers before 3.0 do not tell whether they have; there it waits a moment.
+     */
+    private void awaitMarkers(JsonNode args, Open open) throws Exception {
+        Admin admin = clients.admin(args);
+        try {
+            TopicCommands.await("the end of transaction " + open.transactionalId, () -> {
+                TransactionState state = admin.describeTransactions(Collections.singleton(open.transactionalId)).all()
+                        .get().get(open.transactionalId).state();
+                return state != TransactionState.PREPARE_COMMIT && state != TransactionState.PREPARE_ABORT;
+            });
+        } catch (ExecutionException failed) {
+            if (!(failed.getCause() instanceof UnsupportedVersionException)) {
+                throw failed;
+            }
+            Thread.sleep(OLD_BROKERS_PAUSE_MS);
+        }
     }
 
     private void send(JsonNode args, Reply reply) throws Exception {
@@ -152,10 +182,12 @@ final class ProduceCommands {
 
     private static final class Open {
         private final KafkaProducer<byte[], byte[]> producer;
+        private final String transactionalId;
         private final List<Future<RecordMetadata>> sent = new ArrayList<>();
 
-        Open(KafkaProducer<byte[], byte[]> producer) {
+        Open(KafkaProducer<byte[], byte[]> producer, String transactionalId) {
             this.producer = producer;
+            this.transactionalId = transactionalId;
         }
     }
 }

@@ -2,28 +2,24 @@
 
 mod node;
 mod options;
+mod prepare;
 mod properties;
 mod readiness;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use options::{ClusterOptions, Tuning};
 
 use crate::error::{Error, Result};
-use crate::jars::{self, version_number};
 use crate::ports::PortLease;
 use crate::process::Jvm;
 use crate::proxy::FaultProxy;
 use node::Node;
-use properties::{Listeners, Quorum};
+use properties::Listeners;
 
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(25);
@@ -34,7 +30,7 @@ pub struct Cluster {
     // Fields are dropped in this order: first the processes, then their files and ports.
     brokers: Vec<Broker>,
     proxies: Vec<FaultProxy>,
-    _zookeeper: Option<Jvm>,
+    zookeeper: Option<Jvm>,
     _leases: Vec<PortLease>,
     _folder: TempDir,
     start_timeout: Duration,
@@ -62,7 +58,7 @@ impl Cluster {
     ///
     /// The first start on a machine resolves the jars, which takes about half a minute.
     pub async fn start(options: ClusterOptions) -> Result<Self> {
-        let (cluster, zookeeper) = tokio::task::spawn_blocking(move || Self::prepare(&options))
+        let (cluster, zookeeper) = tokio::task::spawn_blocking(move || prepare::prepare(&options))
             .await
             .map_err(|error| Error::Io {
                 what: "preparing a cluster".into(),
@@ -79,76 +75,6 @@ impl Cluster {
             cluster.wait_ready(index, cluster.brokers.len(), deadline).await?;
         }
         Ok(cluster)
-    }
-
-    fn prepare(options: &ClusterOptions) -> Result<(Self, Option<u16>)> {
-        jars::class_path(&options.version)?;
-        let folder = tempfile::Builder::new()
-            .prefix("kafka-backup-testkit-")
-            .tempdir()
-            .map_err(Error::io("making a folder for a cluster"))?;
-        let mut leases = Vec::new();
-        let mut port = || -> Result<u16> {
-            let lease = PortLease::take()?;
-            let port = lease.port();
-            leases.push(lease);
-            Ok(port)
-        };
-        let (mut listeners, mut proxies) = (Vec::new(), Vec::new());
-        for _ in 0..options.brokers {
-            let client = port()?;
-            let mut advertised = client;
-            if options.proxied {
-                let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, client)))?;
-                advertised = proxy.port();
-                proxies.push(proxy);
-            }
-            listeners.push(Listeners {
-                client,
-                advertised,
-                internal: port()?,
-                controller: port()?,
-            });
-        }
-        let mut zookeeper = None;
-        let quorum = if version_number(&options.version) < (3, 3) {
-            let port = port()?;
-            zookeeper = Some((start_zookeeper(options, port, &folder)?, port));
-            Quorum::ZooKeeper { port }
-        } else {
-            controllers(&listeners)
-        };
-        let cluster_id = random_id();
-        let mut brokers = Vec::new();
-        for (index, listeners) in listeners.into_iter().enumerate() {
-            let path = folder.path().join(format!("broker-{index}"));
-            let mut node = Node::prepare(path, "broker", &options.version, options.tuning)?;
-            node.configure(&properties::broker_file(
-                options,
-                index,
-                listeners,
-                &quorum,
-                node.folder(),
-            ))?;
-            if matches!(quorum, Quorum::Controllers { .. }) {
-                node.format_for(&cluster_id);
-            }
-            brokers.push(Broker {
-                jvm: Mutex::new(None),
-                node,
-                listeners,
-            });
-        }
-        let zookeeper_port = zookeeper.as_ref().map(|(_, port)| *port);
-        let cluster = Self {
-            brokers,
-            proxies,
-            _zookeeper: zookeeper.map(|(jvm, _)| jvm),
-            _leases: leases,
-            _folder: folder,
-            start_timeout: options.start_timeout,
-        };
-        Ok((cluster, zookeeper_port))
     }
 
     /// `host:port` of every broker, as the code under test is to use them: through the proxies, if there are any.
@@ -196,8 +122,15 @@ impl Cluster {
             }
             *jvm = Some(one.node.start()?);
         }
-        self.wait_ready(broker, 1, Instant::now() + self.start_timeout)
-            .await
+        let deadline = Instant::now() + self.start_timeout;
+        loop {
+            let started = self.wait_ready(broker, 1, deadline).await;
+            if started.is_ok() || self.zookeeper.is_none() || Instant::now() > deadline {
+                return started;
+            }
+            // ZooKeeper takes a killed broker for alive until its session ends, and refuses a second one.
+            *one.jvm.lock().await = Some(one.node.start()?);
+        }
     }
 
     /// Stops a broker in an orderly way, if it runs, and starts it again.
@@ -272,7 +205,7 @@ impl Cluster {
     async fn wait_ready(&self, index: usize, brokers: usize, deadline: Instant) -> Result<()> {
         let broker = self.broker(index)?;
         loop {
-            if readiness::known_brokers(broker.listeners.client)
+            if readiness::known_brokers(broker.listeners.internal)
                 .await
                 .is_ok_and(|known| known >= brokers)
             {
@@ -304,27 +237,6 @@ impl Cluster {
     }
 }
 
-/// One controller for one or two brokers, three for more: the quorum then survives the loss of a broker.
-fn controllers(listeners: &[Listeners]) -> Quorum {
-    let count = if listeners.len() < 3 { 1 } else { 3 };
-    let voters: Vec<String> = listeners[..count]
-        .iter()
-        .enumerate()
-        .map(|(id, listener)| format!("{id}@127.0.0.1:{}", listener.controller))
-        .collect();
-    Quorum::Controllers {
-        count,
-        voters: voters.join(","),
-    }
-}
-
-fn start_zookeeper(options: &ClusterOptions, port: u16, folder: &TempDir) -> Result<Jvm> {
-    let path = folder.path().join("zookeeper");
-    let node = Node::prepare(path, "zookeeper", &options.version, options.tuning)?;
-    node.configure(&properties::zookeeper_file(port, node.folder()))?;
-    node.start()
-}
-
 async fn wait_for_port(port: u16, deadline: Instant) -> Result<()> {
     while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         if Instant::now() > deadline {
@@ -335,15 +247,4 @@ async fn wait_for_port(port: u16, deadline: Instant) -> Result<()> {
         tokio::time::sleep(POLL).await;
     }
     Ok(())
-}
-
-/// 16 random bytes in the form that Kafka uses for cluster ids.
-fn random_id() -> String {
-    let mut bytes = [0; 16];
-    for half in bytes.chunks_exact_mut(8) {
-        half.copy_from_slice(&RandomState::new().build_hasher().finish().to_be_bytes());
-    }
-    // An id that begins with a dash would be taken for an option.
-    bytes[0] &= 0x7f;
-    URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,12 +1,13 @@
 //! One broker's folder and command line.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::options::Tuning;
+use crate::archives::ClassArchive;
 use crate::error::{Error, Result};
-use crate::jars;
 use crate::process::{Jvm, tail};
 
 /// For the releases that log through log4j 2, and for those before.
@@ -18,24 +19,26 @@ const LOG4J_1: &str = "log4j.rootLogger=INFO, console\nlog4j.appender.console=or
     log4j.appender.console.layout=org.apache.log4j.PatternLayout\n\
     log4j.appender.console.layout.ConversionPattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n\n";
 
+/// What a JVM is started with.
+#[derive(Debug, Clone)]
+pub(super) struct Runtime {
+    pub(super) class_path: OsString,
+    pub(super) archive: ClassArchive,
+    pub(super) tuning: Tuning,
+}
+
 /// A folder `<name>` with configuration, data and log of one process of a cluster.
 #[derive(Debug)]
 pub(super) struct Node {
     folder: PathBuf,
     role: &'static str,
-    version: String,
-    tuning: Tuning,
+    runtime: Runtime,
     format: Vec<String>,
 }
 
 impl Node {
     /// Lays out the folder. `format` holds the storage tool's arguments, none when there is nothing to format.
-    pub(super) fn prepare(
-        folder: PathBuf,
-        role: &'static str,
-        version: &str,
-        tuning: Tuning,
-    ) -> Result<Self> {
+    pub(super) fn prepare(folder: PathBuf, role: &'static str, runtime: Runtime) -> Result<Self> {
         fs::create_dir_all(folder.join("data")).map_err(Error::io("making a broker's folder"))?;
         let write = |name: &str, text: &str| {
             fs::write(folder.join(name), text).map_err(Error::io("writing a broker's files"))
@@ -45,8 +48,7 @@ impl Node {
         Ok(Self {
             folder,
             role,
-            version: version.to_owned(),
-            tuning,
+            runtime,
             format: Vec::new(),
         })
     }
@@ -87,7 +89,7 @@ impl Node {
             .open(self.log_path())
             .map_err(Error::io("opening a broker's log"))?;
         let errors = log.try_clone().map_err(Error::io("opening a broker's log"))?;
-        let heap: &[&str] = match self.tuning {
+        let heap: &[&str] = match self.runtime.tuning {
             Tuning::QuickStart => &["-Xmx700m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
             Tuning::Throughput => &["-Xms2g", "-Xmx2g", "-XX:+UseG1GC"],
         };
@@ -95,13 +97,14 @@ impl Node {
         command
             .current_dir(&self.folder)
             .args(heap)
+            .args(self.runtime.archive.flags())
             .args([
                 "-Djava.awt.headless=true",
                 "-Dlog4j2.configurationFile=log4j2.properties",
             ])
             .arg("-Dlog4j.configuration=file:log4j.properties")
             .arg("-cp")
-            .arg(jars::class_path(&self.version)?)
+            .arg(&self.runtime.class_path)
             .args(["testkit.BrokerMain", self.role])
             .arg(self.properties())
             .arg(&self.folder)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::DEFAULT_KAFKA_VERSION;
+use crate::archives::ClassArchive;
 
 /// How the JVMs of brokers are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +27,7 @@ pub struct ClusterOptions {
     pub(super) proxied: bool,
     pub(super) tuning: Tuning,
     pub(super) start_timeout: Duration,
+    pub(super) class_archive: Option<ClassArchive>,
 }
 
 impl Default for ClusterOptions {
@@ -45,6 +47,7 @@ impl ClusterOptions {
             proxied: false,
             tuning: Tuning::default(),
             start_timeout: Duration::from_secs(120),
+            class_archive: None,
         }
     }
 
@@ -106,6 +109,28 @@ impl ClusterOptions {
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.start_timeout = timeout;
+        self
+    }
+
+    /// Has clients log in with a name and a password (SASL/PLAIN, in the clear); `users` are such pairs.
+    ///
+    /// The Java client is not concerned by it, as it uses the listener of the brokers.
+    #[must_use]
+    pub fn sasl_plain(self, users: &[(&str, &str)]) -> Self {
+        let mut login = "org.apache.kafka.common.security.plain.PlainLoginModule required".to_owned();
+        for (name, password) in users {
+            login.push_str(&format!(" user_{name}=\"{password}\""));
+        }
+        login.push(';');
+        let protocols = "CLIENT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT";
+        self.property("listener.security.protocol.map", protocols)
+            .property("sasl.enabled.mechanisms", "PLAIN")
+            .property("listener.name.client.plain.sasl.jaas.config", login)
+    }
+
+    /// Another class archive than that of the cache.
+    pub(crate) fn class_archive(mut self, archive: ClassArchive) -> Self {
+        self.class_archive = Some(archive);
         self
     }
 

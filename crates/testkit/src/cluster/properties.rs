@@ -106,6 +106,7 @@ fn identity(broker: usize, listeners: Listeners, quorum: &Quorum) -> BTreeMap<St
         Quorum::ZooKeeper { port } => {
             all.insert("broker.id".into(), broker.to_string());
             all.insert("zookeeper.connect".into(), format!("127.0.0.1:{port}"));
+            all.insert("zookeeper.session.timeout.ms".into(), "6000".into());
         }
     }
     all.insert("listeners".into(), listening);

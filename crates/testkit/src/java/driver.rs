@@ -8,16 +8,19 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::archives::ClassArchive;
 use crate::error::{Error, JavaError, Result};
 use crate::process::Jvm;
 use crate::{DEFAULT_KAFKA_VERSION, jars};
 
 const KEPT_LINES: usize = 100;
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 type Waiting = Arc<Mutex<HashMap<u64, UnboundedSender<Answer>>>>;
 
@@ -25,10 +28,10 @@ type Waiting = Arc<Mutex<HashMap<u64, UnboundedSender<Answer>>>>;
 #[derive(Debug)]
 pub(crate) struct Driver {
     next_id: AtomicU64,
-    requests: mpsc::Sender<Vec<u8>>,
+    requests: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
     waiting: Waiting,
     output: Arc<Mutex<VecDeque<String>>>,
-    _jvm: Jvm,
+    jvm: tokio::sync::Mutex<Jvm>,
 }
 
 #[derive(Serialize)]
@@ -70,7 +73,7 @@ impl Line {
 
 impl Driver {
     /// Starts the process. Blocks while jars and classes are made, the first time.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(archive: &ClassArchive) -> Result<Self> {
         let mut command = Command::new("java");
         command
             .args([
@@ -78,8 +81,11 @@ impl Driver {
                 "-XX:TieredStopAtLevel=1",
                 "-XX:+UseSerialGC",
                 "-Dlog4j2.level=WARN",
-                "-cp",
             ])
+            // The JVM's own messages would come between the answers.
+            .args(["-Xlog:disable", "-Xlog:all=warning:stderr"])
+            .args(archive.flags())
+            .arg("-cp")
             .arg(jars::class_path(DEFAULT_KAFKA_VERSION)?)
             .arg("testkit.Driver")
             .stdout(Stdio::piped())
@@ -107,11 +113,17 @@ impl Driver {
         }
         Ok(Self {
             next_id: AtomicU64::new(1),
-            requests,
+            requests: Mutex::new(Some(requests)),
             waiting,
             output,
-            _jvm: jvm,
+            jvm: tokio::sync::Mutex::new(jvm),
         })
+    }
+
+    /// Closes the process's stdin and waits for its end.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        drop(locked(&self.requests).take());
+        self.jvm.lock().await.wait(STOP_PATIENCE).await
     }
 
     /// Sends a command and waits for its only answer.
@@ -155,7 +167,12 @@ impl Driver {
         line.push(b'\n');
         let (sender, receiver) = unbounded_channel();
         locked(&self.waiting).insert(id, sender);
-        self.requests.send(line).map_err(|_| self.gone())?;
+        let sent = locked(&self.requests)
+            .as_ref()
+            .map(|requests| requests.send(line));
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(self.gone());
+        }
         Ok(receiver)
     }
 

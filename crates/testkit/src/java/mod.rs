@@ -26,6 +26,7 @@ pub use raw::{RawFetch, RawFetched, RawProduced};
 pub use records::{Content, ProduceRecord, Produced, Record, TimestampType};
 pub use topics::{ConfigChange, ListedOffset, OffsetSpec, PartitionDescription, TopicDescription};
 
+use crate::archives::ClassArchive;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use driver::Driver;
@@ -73,26 +74,36 @@ impl JavaClient {
         properties: &[(&str, &str)],
     ) -> Result<Self> {
         static DRIVER: OnceCell<Arc<Driver>> = OnceCell::const_new();
-        let driver = DRIVER
-            .get_or_try_init(async || {
-                let started = tokio::task::spawn_blocking(Driver::start).await;
-                let driver = started.map_err(|error| Error::Io {
-                    what: "starting the Java client".into(),
-                    source: error.into(),
-                })??;
-                Ok::<_, Error>(Arc::new(driver))
-            })
-            .await?;
+        let start = || async { start_driver(None).await.map(Arc::new) };
+        let driver = DRIVER.get_or_try_init(start).await?;
+        Ok(Self::new(Arc::clone(driver), bootstrap_servers, properties))
+    }
+
+    /// A client with a process of its own.
+    pub(crate) async fn separate(bootstrap_servers: &[String], archive: ClassArchive) -> Result<Self> {
+        Ok(Self::new(
+            Arc::new(start_driver(Some(archive)).await?),
+            bootstrap_servers,
+            &[],
+        ))
+    }
+
+    fn new<S: AsRef<str>>(driver: Arc<Driver>, bootstrap_servers: &[S], properties: &[(&str, &str)]) -> Self {
         let servers: Vec<&str> = bootstrap_servers.iter().map(AsRef::as_ref).collect();
         let mut connection: BTreeMap<String, String> = properties
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         connection.insert("bootstrap.servers".into(), servers.join(","));
-        Ok(Self {
-            driver: Arc::clone(driver),
+        Self {
+            driver,
             connection: Arc::new(connection),
-        })
+        }
+    }
+
+    /// Ends the process in an orderly way; other values that share it are of no use any more.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        self.driver.stop().await
     }
 
     async fn call<T: DeserializeOwned>(&self, command: &'static str, args: &impl Serialize) -> Result<T> {
@@ -128,4 +139,17 @@ impl JavaClient {
             )
             .await
     }
+}
+
+async fn start_driver(archive: Option<ClassArchive>) -> Result<Driver> {
+    let start = move || {
+        let archive = archive.map_or_else(ClassArchive::client, Ok)?;
+        Driver::start(&archive)
+    };
+    tokio::task::spawn_blocking(start)
+        .await
+        .map_err(|error| Error::Io {
+            what: "starting the Java client".into(),
+            source: error.into(),
+        })?
 }

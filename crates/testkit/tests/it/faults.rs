@@ -41,3 +41,35 @@ async fn a_cluster_behind_proxies_is_used_through_them_only() {
     stall.remove();
     assert_eq!(through.consume_all("proxied", 0).await.unwrap().len(), 5);
 }
+
+#[tokio::test]
+async fn clients_have_to_log_in_where_it_is_asked_for() {
+    let options = ClusterOptions::new()
+        .proxied()
+        .sasl_plain(&[("alice", "her secret")]);
+    let cluster = Cluster::start(options).await.unwrap();
+    let login = |password: &str| {
+        format!(
+            "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"alice\" password=\"{password}\";"
+        )
+    };
+    let servers = cluster.bootstrap_servers();
+    let [right, wrong] = [login("her secret"), login("a guess")];
+    let properties = |login| {
+        [
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.jaas.config", login),
+        ]
+    };
+    let alice = JavaClient::start_with(&servers, &properties(&right))
+        .await
+        .unwrap();
+    alice.create_topic("t", 1, &[]).await.unwrap();
+    let mallory = JavaClient::start_with(&servers, &properties(&wrong))
+        .await
+        .unwrap();
+    let refused = mallory.list_topics(false).await.unwrap_err();
+    assert_eq!(refused.kafka_code(), Some(58), "{refused}");
+    assert!(cluster.proxy(0).unwrap().requests(api_key::SASL_AUTHENTICATE) >= 2);
+}

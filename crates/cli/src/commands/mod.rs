@@ -1,0 +1,57 @@
+//! The commands, one file each.
+
+mod backup;
+mod offset_mapping;
+mod restore;
+mod three_phase;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use restore_engine::{Config, Context, Error, storage};
+
+use crate::args::{Args, Command};
+use crate::exit::Ended;
+use crate::signals::Signals;
+use crate::terminal::Terminal;
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(args: Args, signals: &Signals) -> Ended {
+    let result = match args.command {
+        Command::Backup(args) => backup::run(&args.config, signals).await,
+        Command::Restore(args) => restore::run(&args.config, signals).await,
+        Command::ThreePhaseRestore(args) => three_phase::run(&args.config, signals).await,
+        Command::OffsetMapping(args) => offset_mapping::run(&args).await,
+    };
+    match result {
+        Ok(ended) => ended,
+        Err(error) if matches!(error.downcast_ref::<Error>(), Some(Error::Cancelled)) => {
+            Ended::Cancelled(signals.received())
+        }
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+/// A configuration and the context that it runs in.
+fn load(path: &Path, signals: &Signals) -> anyhow::Result<(Config, Context)> {
+    let config = Config::from_file(path)?;
+    let context = Context::new(storage::open(&config.storage), now_ms())
+        .with_observer(Arc::new(Terminal::new()))
+        .with_cancel(signals.cancel.clone());
+    Ok((config, context))
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Data for whoever reads stdout. A reader that has gone away (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,226 @@
+//! Speed of the batch layer, in bytes of (decompressed) batches per second.
+//!
+//! A memory copy and a CRC-32C of the same bytes run beside it: read the figures as ratios to those. Run with
+//! `cargo bench -p kafka-wire --bench batch`.
+
+use std::hint::black_box;
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kafka_wire::batch::{
+    AppendedHeader, BatchBuilder, BatchError, BatchIter, Codec, Header, LogEntry, NewRecord, ProducePatch,
+    RawBatch, TranscodeOptions, Transcoder, crc32c,
+};
+use kafka_wire::codec::{Compressor, Decompressor};
+
+const BATCH_BYTES: usize = 1 << 20;
+const LIMIT: usize = 64 << 20;
+/// Names and sizes of the records.
+const SHAPES: [(&str, usize); 2] = [("100 B", 100), ("1 KB", 1000)];
+
+/// Pseudo-random numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+}
+
+const WORDS: [&str; 8] = [
+    "status",
+    "customer",
+    "amount",
+    "warehouse",
+    "created_at",
+    "currency",
+    "completed",
+    "berlin",
+];
+
+/// A JSON value of `size` bytes; zstd makes about a fifth of it.
+fn value(size: usize, numbers: &mut Numbers) -> Vec<u8> {
+    let mut value = format!("{{\"id\":{}", numbers.next());
+    while value.len() + 1 < size {
+        let mut word = || WORDS[(numbers.next() % 8) as usize];
+        value.push_str(&format!(",\"{}\":\"{}\"", word(), word()));
+        if numbers.next().is_multiple_of(4) {
+            value.push_str(&format!(",\"count\":{}", numbers.next() % 10_000));
+        }
+    }
+    value.truncate(size - 1);
+    value.push('}');
+    value.into_bytes()
+}
+
+/// A batch of about 1 MiB before compression.
+fn batch(codec: Codec, size: usize, headers: &[Header<'_>]) -> Result<RawBatch, BatchError> {
+    let mut numbers = Numbers(1);
+    let mut builder = BatchBuilder::new()
+        .compression(codec, None)
+        .base_offset(123_456_789);
+    let mut bytes = 0;
+    let mut timestamp = 1_700_000_000_000;
+    while bytes < BATCH_BYTES {
+        let key = numbers.next().to_be_bytes();
+        let value = value(size, &mut numbers);
+        bytes += size + 20;
+        timestamp += 3;
+        builder.push(&NewRecord {
+            timestamp,
+            key: Some(&key),
+            value: Some(&value),
+            headers,
+        })?;
+    }
+    builder.build()
+}
+
+fn throughput(size: usize) -> Result<Throughput, BatchError> {
+    Ok(Throughput::Bytes(
+        batch(Codec::None, size, &[])?.stored_records().len() as u64,
+    ))
+}
+
+fn floors(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("floor");
+    let bytes = batch(Codec::None, 1000, &[])?.bytes;
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    let mut target = vec![0; bytes.len()];
+    group.bench_function("memory copy", |b| {
+        b.iter(|| {
+            target.copy_from_slice(black_box(&bytes));
+            black_box(&mut target);
+        });
+    });
+    group.bench_function("crc32c", |b| b.iter(|| crc32c(black_box(&bytes))));
+    group.finish();
+    Ok(())
+}
+
+/// What a backup does with every fetched slab: find the batches, check their CRCs.
+fn scan(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("scan and crc");
+    for (name, payload) in [
+        ("1 MiB batches", BATCH_BYTES),
+        ("16 KiB batches", 16 << 10),
+        ("1 KiB batches", 1 << 10),
+    ] {
+        let mut builder = BatchBuilder::new();
+        builder.push(&NewRecord {
+            value: Some(&vec![b'x'; payload]),
+            ..NewRecord::default()
+        })?;
+        let one = builder.build()?.bytes;
+        let slab = Bytes::from(one.repeat((8 << 20) / one.len()));
+        group.throughput(Throughput::Bytes(slab.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let check = |entry| match entry? {
+                    LogEntry::Batch(batch) => batch.verify_crc(),
+                    LogEntry::Legacy(entry) => entry.verify_crc(),
+                };
+                BatchIter::new(black_box(slab.clone())).try_for_each(check)
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+fn walk(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("walk");
+    for (name, size) in SHAPES {
+        group.throughput(throughput(size)?);
+        for codec in Codec::ALL {
+            let batch = batch(codec, size, &[])?;
+            let mut decompressor = Decompressor::new();
+            let mut scratch = Vec::new();
+            group.bench_function(BenchmarkId::new(codec.name(), name), |b| {
+                b.iter(|| {
+                    let mut sum = 0;
+                    for record in decompressor.records(black_box(&batch), LIMIT, &mut scratch)? {
+                        let record = record?;
+                        sum += record.value.map_or(0, <[u8]>::len) + record.headers.len();
+                    }
+                    Ok::<_, BatchError>(sum)
+                });
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+fn patch(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("patch");
+    let batch = batch(Codec::None, 1000, &[])?;
+    let patch = ProducePatch {
+        producer_id: 4000,
+        producer_epoch: 1,
+        base_sequence: 77,
+    };
+    group.bench_function("header of a 1 MiB batch", |b| {
+        b.iter(|| black_box(patch).patched_header(black_box(&batch)));
+    });
+    group.finish();
+    Ok(())
+}
+
+fn transcode(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("append three headers");
+    let own = [Header {
+        name: b"trace-id",
+        value: Some(b"0123456789abcdef"),
+    }];
+    for (name, size) in SHAPES {
+        group.throughput(throughput(size)?);
+        for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
+            for (kind, headers) in [("", &own[..0]), (" with a header", &own[..])] {
+                let batch = batch(codec, size, headers)?;
+                let mut transcoder = Transcoder::new(TranscodeOptions {
+                    append: AppendedHeader::original_position(Some("production")),
+                    max_batch_bytes: 4 << 20,
+                    ..TranscodeOptions::default()
+                })?;
+                group.bench_function(BenchmarkId::new(codec.name(), format!("{name}{kind}")), |b| {
+                    b.iter(|| transcoder.transcode(black_box(&batch)));
+                });
+            }
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+fn compress(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("compress");
+    let plain = batch(Codec::None, 1000, &[])?;
+    group.throughput(Throughput::Bytes(plain.stored_records().len() as u64));
+    let mut compressor = Compressor::new();
+    let mut out = Vec::new();
+    for codec in &Codec::ALL[1..] {
+        group.bench_function(codec.name(), |b| {
+            b.iter(|| {
+                out.clear();
+                compressor.compress(*codec, None, black_box(plain.stored_records()), &mut out)
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+fn all(c: &mut Criterion) {
+    let results = [floors(c), scan(c), walk(c), patch(c), transcode(c), compress(c)];
+    for result in results {
+        assert_eq!(result, Ok(()));
+    }
+}
+
+criterion_group!(benches, all);
+criterion_main!(benches);

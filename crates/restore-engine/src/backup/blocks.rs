@@ -1,0 +1,90 @@
+//! From batches as they come to blocks as they are stored, partition by partition.
+
+use bytes::Bytes;
+use kafka_wire::batch::RawBatch;
+use segment_format::{BlockMeta, Compression};
+
+/// A block is closed when it has this many bytes of batches. Large enough for compression and for few index entries,
+/// small enough that reading one record costs little.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Collects batches of one partition until they make a block.
+#[derive(Debug)]
+pub(super) struct BlockBuilder {
+    compression: Compression,
+    open: Option<OpenBlock>,
+}
+
+/// Batches that become one block.
+#[derive(Debug)]
+pub(super) struct OpenBlock {
+    pub(super) meta: BlockMeta,
+    pub(super) batches: Vec<Bytes>,
+    /// What the block is to be compressed with: nothing, when the producer has compressed the batches.
+    pub(super) compression: Compression,
+    bytes: usize,
+}
+
+impl BlockBuilder {
+    /// `compression` is for batches that the producer left uncompressed.
+    pub(super) fn new(compression: Compression) -> Self {
+        Self {
+            compression,
+            open: None,
+        }
+    }
+
+    /// Adds the next batch of the partition; returns the blocks that it completes (at most two: the one before it,
+    /// when the batch needs another treatment, and its own).
+    pub(super) fn push(&mut self, batch: RawBatch) -> impl Iterator<Item = OpenBlock> + use<> {
+        let compressed_by_producer =
+            !matches!(batch.header.compression(), Ok(kafka_wire::codec::Codec::None));
+        let compression = if compressed_by_producer {
+            Compression::None
+        } else {
+            self.compression
+        };
+        let before = self.open.take_if(|open| open.compression != compression);
+
+        let header = &batch.header;
+        let open = self
+            .open
+            .get_or_insert_with(|| OpenBlock::starting_at(header.base_offset, compression));
+        open.meta.last_offset = header.last_offset();
+        if header.record_count > 0 {
+            let earliest = header.base_timestamp.min(header.max_timestamp);
+            open.meta.min_timestamp = open.meta.min_timestamp.min(earliest);
+            open.meta.max_timestamp = open.meta.max_timestamp.max(header.max_timestamp);
+        }
+        open.meta.batches += 1;
+        open.meta.records += u64::try_from(header.record_count).unwrap_or(0);
+        open.bytes += batch.bytes.len();
+        open.batches.push(batch.bytes);
+        let full = self.open.take_if(|open| open.bytes >= BLOCK_BYTES);
+        before.into_iter().chain(full)
+    }
+
+    /// The block begun so far, if there is one.
+    pub(super) fn flush(&mut self) -> Option<OpenBlock> {
+        self.open.take()
+    }
+}
+
+impl OpenBlock {
+    fn starting_at(base_offset: i64, compression: Compression) -> Self {
+        let meta = BlockMeta {
+            base_offset,
+            last_offset: base_offset,
+            min_timestamp: i64::MAX,
+            max_timestamp: i64::MIN,
+            batches: 0,
+            records: 0,
+        };
+        Self {
+            meta,
+            batches: Vec::new(),
+            compression,
+            bytes: 0,
+        }
+    }
+}

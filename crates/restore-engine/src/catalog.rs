@@ -1,0 +1,154 @@
+//! What a storage holds: backup sets, their manifests, and the mappings that restores have left beside them.
+
+use offset_mapping::OffsetMapping;
+use segment_format::{Manifest, layout};
+
+use crate::context::Context;
+use crate::error::{Error, Result, known_names};
+use crate::storage::StorageError;
+
+/// A manifest or mapping larger than this is not read: it would not be one of ours.
+const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Finds and opens what a storage holds.
+#[derive(Debug)]
+pub struct Catalog<'a> {
+    context: &'a Context,
+}
+
+/// One backup set of a storage.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BackupSummary {
+    /// Its name.
+    pub backup_id: String,
+    /// Generations there are.
+    pub generations: usize,
+}
+
+/// A mapping with the name of its object.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StoredMapping {
+    /// The object.
+    pub name: String,
+    /// Its content.
+    pub mapping: OffsetMapping,
+}
+
+impl<'a> Catalog<'a> {
+    /// A catalog of the context's storage.
+    pub fn new(context: &'a Context) -> Self {
+        Self { context }
+    }
+
+    /// The backup sets, sorted by name. A folder without a manifest (a backup that did not finish) is not one.
+    pub async fn backups(&self) -> Result<Vec<BackupSummary>> {
+        let mut found = Vec::new();
+        for folder in self.context.storage.list_folders("").await? {
+            let Some(backup_id) = layout::parse_backup_prefix(&format!("{folder}/")) else {
+                continue;
+            };
+            let generations = self.manifests(&backup_id).await?.len();
+            if generations > 0 {
+                found.push(BackupSummary {
+                    backup_id,
+                    generations,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest manifest of a backup.
+    pub async fn open(&self, backup_id: &str) -> Result<Manifest> {
+        let manifests = self.manifests(backup_id).await?;
+        let Some(name) = manifests.first() else {
+            return Err(self.unknown(backup_id).await);
+        };
+        let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
+        let manifest = Manifest::decode(&bytes).map_err(|e| Error::damaged(name, e))?;
+        if manifest.backup_id != backup_id {
+            return Err(Error::damaged(
+                name,
+                format!("it is the manifest of backup `{}`", manifest.backup_id),
+            ));
+        }
+        Ok(manifest)
+    }
+
+    /// The mapping of the latest restore of a backup.
+    pub async fn newest_mapping(&self, backup_id: &str) -> Result<StoredMapping> {
+        let stored = self
+            .context
+            .storage
+            .list(&layout::mappings_prefix(backup_id))
+            .await?;
+        let Some(newest) = stored.into_iter().next() else {
+            if self.manifests(backup_id).await?.is_empty() {
+                return Err(self.unknown(backup_id).await);
+            }
+            let place = self.context.storage.describe();
+            return Err(Error::NoMapping {
+                backup_id: backup_id.to_owned(),
+                place,
+            });
+        };
+        let bytes = self.context.storage.get(&newest.name, MAX_DOCUMENT_BYTES).await?;
+        let mapping = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&newest.name, e))?;
+        Ok(StoredMapping {
+            name: newest.name,
+            mapping,
+        })
+    }
+
+    /// An error when the set has a manifest already.
+    pub(crate) async fn refuse_existing(&self, backup_id: &str) -> Result<()> {
+        let Some(newest) = self.manifests(backup_id).await?.into_iter().next() else {
+            return Ok(());
+        };
+        // Its age helps to decide; a manifest that does not open is still a backup that must not be written over.
+        let made = match self.open(backup_id).await {
+            Ok(manifest) => format!(
+                "{} s ago",
+                (self.context.now_ms - manifest.created_at).max(0) / 1000
+            ),
+            Err(_) => format!("but {newest} does not open"),
+        };
+        Err(Error::BackupExists {
+            backup_id: backup_id.to_owned(),
+            place: self.context.storage.describe(),
+            made,
+        })
+    }
+
+    /// Names of the set's manifests, newest first.
+    async fn manifests(&self, backup_id: &str) -> Result<Vec<String>> {
+        let listed = self
+            .context
+            .storage
+            .list(&layout::manifests_prefix(backup_id))
+            .await?;
+        Ok(listed
+            .into_iter()
+            .map(|o| o.name)
+            .filter(|name| layout::parse_manifest_name(name).is_some())
+            .collect())
+    }
+
+    async fn unknown(&self, backup_id: &str) -> Error {
+        let known = match self.backups().await {
+            Ok(found) => known_names(
+                "backups there",
+                &found.into_iter().map(|b| b.backup_id).collect::<Vec<_>>(),
+            ),
+            Err(Error::Storage(error @ StorageError::Io { .. })) => return Error::Storage(error),
+            Err(error) => return error,
+        };
+        Error::UnknownBackup {
+            backup_id: backup_id.to_owned(),
+            place: self.context.storage.describe(),
+            known,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What can go wrong in a phase, split by what the operator can do about it.
+
+use crate::config::ConfigError;
+use crate::storage::StorageError;
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A phase that did not do all that was asked of it.
+///
+/// The text of a cause is not repeated in the text of the error: print the chain of sources.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Kafka, or the way to it, failed.
+    #[error("{action}")]
+    Kafka {
+        /// What was being done, and to what.
+        action: String,
+        /// Why it failed.
+        source: kafka_wire::Error,
+    },
+    /// The backup set exists, and a one-shot backup never adds to one.
+    #[error(
+        "backup `{backup_id}` exists already in {place} (made {made}); nothing was written. Choose another backup_id, or \
+         remove that backup first"
+    )]
+    BackupExists {
+        /// The set.
+        backup_id: String,
+        /// The storage.
+        place: String,
+        /// When, in words.
+        made: String,
+    },
+    /// No such backup set.
+    #[error("there is no backup `{backup_id}` in {place}; {known}")]
+    UnknownBackup {
+        /// What was asked for.
+        backup_id: String,
+        /// The storage.
+        place: String,
+        /// Which ones there are, in words.
+        known: String,
+    },
+    /// No restore of this backup has left a mapping.
+    #[error(
+        "backup `{backup_id}` in {place} has no offset mapping: no restore of it has been completed. Run `kafka-backup \
+         restore` first"
+    )]
+    NoMapping {
+        /// The set.
+        backup_id: String,
+        /// The storage.
+        place: String,
+    },
+    /// The include globs match nothing.
+    #[error("no topic of {place} matches include {include:?} without exclude {exclude:?}; {known}")]
+    NoTopicMatches {
+        /// The cluster or the backup.
+        place: String,
+        /// The globs.
+        include: Vec<String>,
+        /// The globs.
+        exclude: Vec<String>,
+        /// Which topics there are, in words.
+        known: String,
+    },
+    /// An object of the backup is not what was written.
+    #[error(
+        "{object} is damaged: {problem}. Restore this object from a copy; nothing else of the backup is affected"
+    )]
+    Damaged {
+        /// The object.
+        object: String,
+        /// What is wrong, and at which byte.
+        problem: String,
+    },
+    /// The target cannot take the backup as it is.
+    #[error("the target is not ready, and nothing was written to it:\n{}", bullets(.problems))]
+    TargetNotReady {
+        /// One line per problem.
+        problems: Vec<String>,
+    },
+    /// The log of a partition is not what the plan was made for.
+    #[error("{topic}/{partition}: {problem}")]
+    Partition {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// What happened.
+        problem: String,
+    },
+    /// A reset that was not, or not fully, applied.
+    #[error("offset reset: {problem}")]
+    Reset {
+        /// What happened and what to do.
+        problem: String,
+    },
+    /// A mapping report that cannot be used.
+    #[error(transparent)]
+    Mapping(#[from] offset_mapping::Error),
+    /// A local file that is written for the operator.
+    #[error("cannot write {path}")]
+    Output {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Ended from outside before the work was done.
+    #[error("cancelled before it was complete: what it was asked for is not done")]
+    Cancelled,
+    /// A bug of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// For `map_err` on calls to Kafka: `what` says what was being done, and to what.
+    pub(crate) fn kafka(what: impl Into<String>) -> impl FnOnce(kafka_wire::Error) -> Self {
+        let action = what.into();
+        move |source| Self::Kafka { action, source }
+    }
+
+    pub(crate) fn damaged(object: &str, problem: impl std::fmt::Display) -> Self {
+        Self::Damaged {
+            object: object.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+
+    pub(crate) fn partition(topic: &str, partition: i32, problem: impl std::fmt::Display) -> Self {
+        Self::Partition {
+            topic: topic.to_owned(),
+            partition,
+            problem: problem.to_string(),
+        }
+    }
+}
+
+fn bullets(lines: &[String]) -> String {
+    lines
+        .iter()
+        .map(|line| format!("  - {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// "there are a, b and 3 more", or "there is none", for lists in messages.
+pub(crate) fn known_names(what: &str, names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    match names.len() {
+        0 => format!("there are no {what} at all"),
+        n if n <= SHOWN => format!("the {what} are: {}", names.join(", ")),
+        n => format!(
+            "the {what} are: {} and {} more",
+            names[..SHOWN].join(", "),
+            n - SHOWN
+        ),
+    }
+}

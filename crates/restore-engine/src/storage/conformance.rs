@@ -1,0 +1,157 @@
+//! What every backend must do, as tests that run over each of them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{FilesystemStorage, MemoryStorage, Storage, StorageError};
+
+async fn objects_are_created_once(storage: &dyn Storage) {
+    storage.put("a/one", Bytes::from_static(b"first")).await.unwrap();
+    let again = storage.put("a/one", Bytes::from_static(b"second")).await;
+    assert!(matches!(again, Err(StorageError::Exists { .. })), "{again:?}");
+
+    let mut writer = storage.create("a/one").await.unwrap();
+    writer.write(vec![Bytes::from_static(b"third")]).await.unwrap();
+    assert!(matches!(writer.finish().await, Err(StorageError::Exists { .. })));
+
+    assert_eq!(storage.get("a/one", 100).await.unwrap(), "first");
+    assert_eq!(storage.list("").await.unwrap().len(), 1);
+}
+
+async fn a_written_object_appears_whole_at_the_end(storage: &dyn Storage) {
+    let mut writer = storage.create("w/object").await.unwrap();
+    writer
+        .write(vec![
+            Bytes::from_static(b"ab"),
+            Bytes::new(),
+            Bytes::from_static(b"cd"),
+        ])
+        .await
+        .unwrap();
+    writer.write(Vec::new()).await.unwrap();
+    assert!(storage.list("w/").await.unwrap().is_empty());
+    assert!(matches!(
+        storage.head("w/object").await,
+        Err(StorageError::NotFound { .. })
+    ));
+    writer.write(vec![Bytes::from_static(b"e")]).await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(storage.get("w/object", 5).await.unwrap(), "abcde");
+    assert_eq!(storage.head("w/object").await.unwrap(), 5);
+
+    let mut dropped = storage.create("w/dropped").await.unwrap();
+    dropped.write(vec![Bytes::from_static(b"x")]).await.unwrap();
+    drop(dropped);
+    assert_eq!(storage.list("w/").await.unwrap().len(), 1);
+}
+
+async fn ranges_are_exact_and_limits_hold(storage: &dyn Storage) {
+    storage.put("r", Bytes::from_static(b"0123456789")).await.unwrap();
+    assert_eq!(storage.get_range("r", 2..5).await.unwrap(), "234");
+    assert_eq!(storage.get_range("r", 10..10).await.unwrap(), "");
+    assert!(matches!(
+        storage.get_range("r", 5..11).await,
+        Err(StorageError::Short { end: 11, .. })
+    ));
+    assert!(matches!(
+        storage.get_range("r", 0..u64::MAX).await,
+        Err(StorageError::Short { .. })
+    ));
+    assert!(matches!(
+        storage.get("r", 9).await,
+        Err(StorageError::TooLarge {
+            bytes: 10,
+            limit: 9,
+            ..
+        })
+    ));
+    assert!(matches!(
+        storage.get("none", 9).await,
+        Err(StorageError::NotFound { .. })
+    ));
+    assert!(matches!(
+        storage.get_range("none", 0..1).await,
+        Err(StorageError::NotFound { .. })
+    ));
+}
+
+async fn listings_are_sorted_and_complete(storage: &dyn Storage) {
+    assert!(storage.list("").await.unwrap().is_empty());
+    assert!(storage.list_folders("").await.unwrap().is_empty());
+    for name in ["b/2", "b/10", "b/c/1", "a/1", "bb/1"] {
+        storage.put(name, Bytes::from_static(b"-")).await.unwrap();
+    }
+    let names = |list: Vec<super::ObjectMeta>| list.into_iter().map(|o| o.name).collect::<Vec<_>>();
+    assert_eq!(names(storage.list("b/").await.unwrap()), ["b/10", "b/2", "b/c/1"]);
+    assert_eq!(
+        names(storage.list("b").await.unwrap()),
+        ["b/10", "b/2", "b/c/1", "bb/1"]
+    );
+    assert_eq!(names(storage.list("b/1").await.unwrap()), ["b/10"]);
+    assert_eq!(storage.list_folders("").await.unwrap(), ["a", "b", "bb"]);
+    assert_eq!(storage.list_folders("b/").await.unwrap(), ["c"]);
+    storage.delete("b/2").await.unwrap();
+    storage.delete("b/2").await.unwrap();
+    assert_eq!(names(storage.list("b/").await.unwrap()), ["b/10", "b/c/1"]);
+}
+
+async fn of_many_creators_one_wins(storage: Arc<dyn Storage>) {
+    for round in 0..20 {
+        let name = format!("race/{round}");
+        let race = (0..8u8).map(|n| {
+            let (storage, name) = (Arc::clone(&storage), name.clone());
+            tokio::spawn(async move { storage.put(&name, vec![n; 1000].into()).await.map(|()| n) })
+        });
+        let mut winners = Vec::new();
+        for creator in race.collect::<Vec<_>>() {
+            winners.extend(creator.await.unwrap().ok());
+        }
+        assert_eq!(winners.len(), 1);
+        assert_eq!(storage.get(&name, 1000).await.unwrap(), vec![winners[0]; 1000]);
+    }
+}
+
+async fn conforms(new: impl Fn() -> Arc<dyn Storage>) {
+    objects_are_created_once(&*new()).await;
+    a_written_object_appears_whole_at_the_end(&*new()).await;
+    ranges_are_exact_and_limits_hold(&*new()).await;
+    listings_are_sorted_and_complete(&*new()).await;
+    of_many_creators_one_wins(new()).await;
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conforms(|| Arc::new(MemoryStorage::new())).await;
+}
+
+#[tokio::test]
+async fn filesystem_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = std::sync::atomic::AtomicU32::new(0);
+    conforms(|| {
+        let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Arc::new(FilesystemStorage::new(folder.path().join(format!("deep/er/{n}"))))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_leave_no_stage_behind_and_say_why_they_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = FilesystemStorage::new(folder.path());
+    storage.put("x/y", Bytes::from_static(b"-")).await.unwrap();
+    drop(storage.create("x/z").await.unwrap());
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("x"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["y"]);
+
+    // A file where a folder should be.
+    let blocked = storage.put("x/y/z", Bytes::new()).await.unwrap_err().to_string();
+    assert!(
+        blocked.contains("x/y/z") && blocked.contains(&folder.path().display().to_string()),
+        "{blocked}"
+    );
+}

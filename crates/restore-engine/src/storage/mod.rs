@@ -1,0 +1,148 @@
+//! Where backups lie: a small trait over named, immutable objects.
+//!
+//! Not a filesystem interface: no directories to make, no renames, no appending to what exists. An object comes into
+//! being whole, once, or not at all; this is what the crash safety of a backup rests on, so that every backend must
+//! give it (`conformance` is the suite that each of them passes).
+//!
+//! To add a backend: implement [`Storage`], run the conformance suite over it, name it in [`open`] and in the
+//! configuration's `StorageConfig`.
+
+#[cfg(test)]
+mod conformance;
+mod fs;
+mod memory;
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use fs::FilesystemStorage;
+pub use memory::MemoryStorage;
+
+use crate::config::StorageConfig;
+
+/// A future of a [`Storage`] method.
+pub type StorageFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
+
+/// Named immutable objects. Names are relative, `/`-separated and come from `segment_format::layout`.
+pub trait Storage: Send + Sync + fmt::Debug {
+    /// Begins an object that is written piece by piece. Nothing is visible before [`ObjectWriter::finish`].
+    fn create<'a>(&'a self, name: &'a str) -> StorageFuture<'a, Box<dyn ObjectWriter>>;
+
+    /// Creates an object whole. [`StorageError::Exists`] when the name is taken: then nothing has changed.
+    fn put<'a>(&'a self, name: &'a str, bytes: Bytes) -> StorageFuture<'a, ()>;
+
+    /// The whole object, which must not be larger than `limit` bytes.
+    fn get<'a>(&'a self, name: &'a str, limit: u64) -> StorageFuture<'a, Bytes>;
+
+    /// Exactly the bytes of `range`; fewer are an error ([`StorageError::Short`]).
+    fn get_range<'a>(&'a self, name: &'a str, range: Range<u64>) -> StorageFuture<'a, Bytes>;
+
+    /// Size of the object in bytes.
+    fn head<'a>(&'a self, name: &'a str) -> StorageFuture<'a, u64>;
+
+    /// Every object whose name starts with `prefix`, sorted by name.
+    fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>>;
+
+    /// The next parts of the names below `prefix` (empty, or ending in `/`) that have more parts behind them: sorted,
+    /// without the prefix and without the `/`.
+    fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>>;
+
+    /// Removes an object; no error when there is none.
+    fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()>;
+
+    /// For messages: "folder /backups".
+    fn describe(&self) -> String;
+}
+
+/// An object that is being written. Dropping it without [`finish`](Self::finish) leaves nothing behind.
+pub trait ObjectWriter: Send + Sync + fmt::Debug {
+    /// Appends `pieces` in order.
+    fn write(&mut self, pieces: Vec<Bytes>) -> StorageFuture<'_, ()>;
+
+    /// Makes the object durable, then visible under its name; [`StorageError::Exists`] when the name is taken.
+    fn finish(self: Box<Self>) -> StorageFuture<'static, ()>;
+}
+
+/// An entry of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Name, as given when the object was created.
+    pub name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// A storage operation that failed, and on what.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// No such object.
+    #[error("{name} does not exist in {place}")]
+    NotFound {
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+    },
+    /// The object exists already, and objects are never rewritten.
+    #[error("{name} exists already in {place}, and what is written is never rewritten")]
+    Exists {
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+    },
+    /// Larger than the caller is ready to read.
+    #[error("{name} in {place} has {bytes} bytes, more than the {limit} that such an object may have")]
+    TooLarge {
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that was asked for.
+        limit: u64,
+    },
+    /// The object ends before the range that was asked for.
+    #[error("{name} in {place} ends before byte {end}: it is cut short")]
+    Short {
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+        /// End of the range that was asked for.
+        end: u64,
+    },
+    /// The system refused.
+    #[error("cannot {action} {name} in {place}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Opens the storage that a configuration names.
+pub fn open(config: &StorageConfig) -> Arc<dyn Storage> {
+    match config {
+        StorageConfig::Filesystem { path, prefix } => {
+            let root = if prefix.is_empty() {
+                path.clone()
+            } else {
+                path.join(prefix)
+            };
+            Arc::new(FilesystemStorage::new(root))
+        }
+    }
+}

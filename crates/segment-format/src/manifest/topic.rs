@@ -1,0 +1,112 @@
+//! Topics and partitions of a backup set.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::partition::TopicId;
+
+/// A topic, as it was when the backup began to read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Name of the topic.
+    pub name: String,
+    /// Kafka's identity of the topic; all zero when the cluster has none.
+    pub topic_id: TopicId,
+    /// Number of replicas of each partition.
+    pub replication_factor: i16,
+    /// The topic's settings that are not the cluster's defaults.
+    pub configs: BTreeMap<String, String>,
+    /// Bytes of the largest stored batch: what a restored topic's `max.message.bytes` must allow.
+    pub largest_batch: u64,
+    /// The partitions, sorted by number.
+    pub partitions: Vec<Partition>,
+}
+
+impl Topic {
+    /// The partition of this number.
+    pub fn partition(&self, partition: i32) -> Option<&Partition> {
+        let found = self
+            .partitions
+            .binary_search_by_key(&partition, |entry| entry.partition)
+            .ok()?;
+        self.partitions.get(found)
+    }
+}
+
+/// A partition, and what the backup set holds of it. It is covered from `log_start_offset` (or from a gap's end) up to
+/// `end_offset`: an offset in between that no record has was not lost by the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Number of the partition.
+    pub partition: i32,
+    /// The first offset that the source had when the backup set began.
+    pub log_start_offset: i64,
+    /// The last stable offset of the source that the backup read up to: the first offset that it does not cover.
+    pub end_offset: i64,
+    /// Base offset of the first stored batch; none when no batch is stored.
+    pub first_offset: Option<i64>,
+    /// Last offset of the last stored batch; none when no batch is stored.
+    pub last_offset: Option<i64>,
+    /// Leader epoch of the last stored batch: a backup that continues checks it, to find that the source lost records
+    /// in an unclean leader election. None when no batch is stored or the batches have no epoch.
+    pub last_leader_epoch: Option<i32>,
+    /// Number of records in the stored batches.
+    pub records: u64,
+    /// Records of aborted transactions that were left out.
+    pub aborted_records: u64,
+    /// Batches of transaction markers that were left out.
+    pub control_batches: u64,
+    /// Offsets that the source no longer had when the backup wanted to read them, sorted.
+    pub gaps: Vec<Gap>,
+}
+
+/// Offsets that the backup set does not hold, although they are between its start and its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The first offset that is missing.
+    pub from: i64,
+    /// The first offset that is not missing any more.
+    pub to: i64,
+    /// Why they are missing.
+    pub cause: GapCause,
+}
+
+/// Why offsets are missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+#[non_exhaustive]
+pub enum GapCause {
+    /// Retention, or a request to delete records, moved the log start offset past them before they were read.
+    Retention,
+    /// A cause that another version of the program named.
+    Other(String),
+}
+
+impl From<String> for GapCause {
+    fn from(name: String) -> Self {
+        if name == "retention" {
+            GapCause::Retention
+        } else {
+            GapCause::Other(name)
+        }
+    }
+}
+
+impl From<GapCause> for String {
+    fn from(cause: GapCause) -> Self {
+        match cause {
+            GapCause::Retention => "retention".to_owned(),
+            GapCause::Other(name) => name,
+        }
+    }
+}
+
+impl std::fmt::Display for GapCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            GapCause::Retention => f.write_str("retention"),
+            GapCause::Other(name) => f.write_str(name),
+        }
+    }
+}

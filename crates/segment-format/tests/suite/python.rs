@@ -1,0 +1,76 @@
+//! A reader written from docs/FORMAT.md alone, in another language, agrees with this crate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use segment_format::layout;
+
+use crate::golden::{BACKUP_ID, NONCE, compare, storage};
+use crate::support::project;
+
+/// Runs testdata/read_backup.py. Python is not optional: without it nobody would notice that the two disagree.
+fn read_backup(storage: &Path) -> Output {
+    Command::new("python3")
+        .arg(project().join("testdata/read_backup.py"))
+        .arg(storage)
+        .output()
+        .unwrap_or_else(|error| panic!("python3 is needed for this test: {error}"))
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn copy_of_storage() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in files_below(&storage()) {
+        let target = copy.path().join(file.strip_prefix(storage()).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(file, target).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn the_python_reader_lists_the_golden_backup() {
+    let output = read_backup(&storage());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    compare("backup.txt", &output.stdout);
+}
+
+#[test]
+fn the_python_reader_finds_damage() {
+    let copy = copy_of_storage();
+    for (object, byte) in [
+        (layout::manifest_name(BACKUP_ID, 2), 500),
+        (layout::segment_name(BACKUP_ID, 1, 0, NONCE), 200),
+        (layout::segment_name(BACKUP_ID, 2, 0, NONCE), 200),
+    ] {
+        let path = copy.path().join(&object);
+        let good = fs::read(&path).unwrap();
+        let mut damaged = good.clone();
+        damaged[byte] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let output = read_backup(copy.path());
+        fs::write(&path, good).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{object}: {errors}");
+        let file = object.rsplit('/').next().unwrap();
+        assert!(
+            errors.contains(file) && !errors.contains("Traceback"),
+            "{object}: {errors}"
+        );
+    }
+    assert!(read_backup(copy.path()).status.success());
+}
