@@ -199,24 +199,28 @@ pub async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64)
         .unwrap_or_default()
 }
 
-/// Batches for one partition: record `i` has the value `<partition>/<i>` and some filling.
+/// A batch for a partition: record `i` has the value `<partition>/<i>` and some filling.
+pub fn batch(partition: i32, index: usize, records: usize, codec: Codec) -> RawBatch {
+    let mut builder = BatchBuilder::new().compression(codec, None);
+    for i in index * records..(index + 1) * records {
+        let value = format!("{}:{}", label(partition, i), "x".repeat(i % 300));
+        let timestamp = 1_600_000_000_000 + i as i64;
+        builder
+            .push(&NewRecord {
+                timestamp,
+                value: Some(value.as_bytes()),
+                ..NewRecord::default()
+            })
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// The first batches for a partition.
 pub fn batches(partition: i32, count: usize, records: usize, codec: Codec) -> Vec<RawBatch> {
-    let batch = |index: usize| {
-        let mut builder = BatchBuilder::new().compression(codec, None);
-        for i in index * records..(index + 1) * records {
-            let value = format!("{}:{}", label(partition, i), "x".repeat(i % 300));
-            let timestamp = 1_600_000_000_000 + i as i64;
-            builder
-                .push(&NewRecord {
-                    timestamp,
-                    value: Some(value.as_bytes()),
-                    ..NewRecord::default()
-                })
-                .unwrap();
-        }
-        builder.build().unwrap()
-    };
-    (0..count).map(batch).collect()
+    (0..count)
+        .map(|index| batch(partition, index, records, codec))
+        .collect()
 }
 
 fn label(partition: i32, record: usize) -> String {
