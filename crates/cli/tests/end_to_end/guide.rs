@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::{
     Cluster, ClusterOptions, Codec, Commit, GroupProtocol, JavaClient, NextRecord, ProduceRecord,
-    ProducerOptions, TransactionEnd,
+    ProducerOptions, RequestFault, Rule, TransactionEnd, api_key,
 };
 
 use crate::positions::Position;
@@ -282,9 +283,7 @@ async fn the_script_resets_the_groups(
     let ran = work.must(&args).await;
     assert_eq!(ran.stdout, "", "what goes to a file does not go to stdout");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let tool = work.path("bin");
-    std::fs::create_dir(&tool).unwrap();
-    testkit::consumer_groups_script(&tool).unwrap();
+    let tool = tools(work);
 
     let ran = run_script(&script, &tool, &["--dry-run"]).await;
     assert_eq!(ran.code, Some(0), "{ran:#?}");
@@ -325,9 +324,28 @@ async fn run_script(script: &Path, tool: &Path, args: &[&str]) -> Ran {
         .env_remove("BOOTSTRAP_SERVERS")
         .env_remove("KAFKA_CONSUMER_GROUPS")
         .env_remove("COMMAND_CONFIG");
+    finish(command).await
+}
+
+async fn finish(mut command: Command) -> Ran {
     tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()))
         .await
         .unwrap()
+}
+
+/// A folder with Apache Kafka's tools.
+fn tools(work: &Workplace) -> PathBuf {
+    let folder = work.path("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = testkit::consumer_groups_script(&folder).unwrap();
+    let configs = std::fs::read_to_string(script).unwrap().replace(
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        "kafka.admin.ConfigCommand",
+    );
+    let path = folder.join("kafka-configs.sh");
+    std::fs::write(&path, configs).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
 }
 
 /// The guide leaves `--storage-path` out here; where the default is not the folder, the environment names it.
@@ -463,6 +481,8 @@ async fn every_key_does_what_it_says() {
         .map(|_| ProduceRecord::new("orders-eu", 1).value("other"))
         .collect();
     java.produce(&other).await.unwrap();
+    let early = Commit::new("orders-eu", 1, 2);
+    java.commit("order-processor", &[early]).await.unwrap();
 
     // orders-us is excluded here, and one of the group's positions is on it: all that can be done is done, and said.
     work.config("restore.yaml", &placed(EVERY_RESTORE_KEY, &cluster));
@@ -497,6 +517,52 @@ async fn every_key_does_what_it_says() {
         serde_json::from_slice(&std::fs::read(work.path("reports/every.json")).unwrap()).unwrap();
     assert_eq!(report["source_cluster_id"], "every-key");
     the_mapping_is_found_below_the_prefix(&work, &report).await;
+
+    // What the reset has replaced is kept, and can be put back.
+    assert!(ran.stdout.contains("REPLACES"), "{ran:#?}");
+    undo(&work, &cluster, "order-processor").await;
+    let committed = java.committed("order-processor").await.unwrap();
+    assert_eq!(
+        (committed[1].partition, committed[1].offset),
+        (1, 2),
+        "{committed:?}"
+    );
+}
+
+/// As the documentation has it, but for `jq`.
+async fn undo(work: &Workplace, cluster: &Cluster, group: &str) {
+    let made = files_below(&work.backups().join("prod/eu/2024/resets"));
+    assert_eq!(made.len(), 1, "{made:?}");
+    let kept: Value = serde_json::from_slice(&std::fs::read(&made[0]).unwrap()).unwrap();
+    let groups = kept["groups"].as_array().unwrap();
+    let of_group = groups.iter().find(|kept| kept["group_id"] == group).unwrap();
+    let rows: String = of_group["partitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|reset| !reset["previous_target_offset"].is_null())
+        .map(|reset| {
+            let topic = reset["topic"].as_str().unwrap();
+            format!(
+                "{topic},{},{}\n",
+                reset["partition"], reset["previous_target_offset"]
+            )
+        })
+        .collect();
+    std::fs::write(work.path("undo.csv"), rows).unwrap();
+    let tool = tools(work);
+    let mut command = Command::new(tool.join("kafka-consumer-groups.sh"));
+    command
+        .args([
+            "--bootstrap-server",
+            &cluster.bootstrap_servers()[0],
+            "--group",
+            group,
+        ])
+        .args(["--reset-offsets", "--from-file", "undo.csv", "--execute"])
+        .current_dir(work.path(""));
+    let ran = finish(command).await;
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
 }
 
 /// The prefix comes from the configuration, or is part of the path.
@@ -511,6 +577,112 @@ async fn the_mapping_is_found_below_the_prefix(work: &Workplace, report: &Value)
     work.run(&[&args[..], &["--storage-path", &above]].concat())
         .await
         .failed_saying(&["there is no backup `2024`"]);
+}
+
+/// Our own guide, for what it says about the day on which a restore is killed.
+const OPERATORS_GUIDE: &str = include_str!("../../../../docs/guide.md");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_restore_is_begun_again_as_the_guide_says() {
+    let options = ClusterOptions::new().quick_retention().proxied();
+    let cluster = Cluster::start(options).await.unwrap();
+    let java = JavaClient::of(&cluster).await.unwrap();
+    let own = [("retention.ms", "-1"), ("segment.bytes", "2000000")];
+    java.create_topic("orders-eu", 1, &own).await.unwrap();
+    let record = |n: i64| {
+        ProduceRecord::new("orders-eu", 0)
+            .value(format!("{n}"))
+            .timestamp(EPOCH + n)
+    };
+    java.produce(&(0..50).map(record).collect::<Vec<_>>())
+        .await
+        .unwrap();
+    java.commit("order-processor", &[Commit::new("orders-eu", 0, 20)])
+        .await
+        .unwrap();
+    let before = java.topic_configs("orders-eu").await.unwrap();
+    let work = Workplace::new();
+    work.config("backup.yaml", &placed(BACKUP, &cluster));
+    work.must(&["backup", "--config", "backup.yaml"]).await;
+    java.delete_topic("orders-eu").await.unwrap();
+    java.delete_group("order-processor").await.unwrap();
+
+    // The target takes the records, its answer never comes, and the restore is killed while it waits.
+    let proxy = cluster.proxy(0).unwrap();
+    let lost = proxy.add(Rule::request(api_key::PRODUCE, RequestFault::DropResponse).always());
+    let yaml =
+        placed(RESTORE, &cluster).replace("reset_consumer_offsets: false", "reset_consumer_offsets: true");
+    work.config("restore.yaml", &yaml);
+    let mut child = work
+        .command(&["restore", "--config", "restore.yaml"])
+        .spawn()
+        .unwrap();
+    while java.end_offset("orders-eu", 0).await.unwrap_or(0) == 0 && child.try_wait().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap();
+    assert_eq!(
+        child.wait().unwrap().code(),
+        None,
+        "it was killed and did not end"
+    );
+    lost.remove();
+    assert!(java.committed("order-processor").await.unwrap().is_empty());
+
+    // The settings that the guide names are still there, and its command removes them.
+    let left: BTreeSet<String> = java
+        .topic_configs("orders-eu")
+        .await
+        .unwrap()
+        .into_keys()
+        .collect();
+    let command = OPERATORS_GUIDE
+        .split("```bash\n")
+        .find(|block| block.starts_with("kafka-configs.sh"))
+        .and_then(|block| block.split("```").next())
+        .unwrap();
+    let named = command
+        .split("--delete-config ")
+        .nth(1)
+        .unwrap()
+        .trim()
+        .split(',');
+    assert_eq!(left, named.map(str::to_owned).collect());
+    for name in &left {
+        assert!(
+            OPERATORS_GUIDE.contains(&format!("| `{name}`"))
+                || name.contains("after")
+                || name == "retention.bytes"
+        );
+    }
+    let command = command
+        .replace("dr-kafka-1:9092", &cluster.direct_bootstrap_servers()[0])
+        .replace("--entity-name orders ", "--entity-name orders-eu ");
+    let mut bash = Command::new("bash");
+    let path = format!("{}:{}", tools(&work).display(), std::env::var("PATH").unwrap());
+    bash.args(["-c", &command]).env("PATH", path);
+    let ran = finish(bash).await;
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert!(
+        java.topic_configs("orders-eu").await.unwrap().is_empty(),
+        "{ran:#?}"
+    );
+
+    // Nothing is written to a topic that has records; on a clean target the same command does all.
+    work.run(&["restore", "--config", "restore.yaml"])
+        .await
+        .failed_saying(&["nothing was written", "orders-eu already holds records"]);
+    java.delete_topic("orders-eu").await.unwrap();
+    let ran = work.run(&["restore", "--config", "restore.yaml"]).await;
+    // Two of the guide's groups are not in this backup.
+    assert_eq!(ran.code, Some(3), "{ran:#?}");
+    assert!(
+        ran.stdout.contains("payment-processor: NOT IN THE BACKUP"),
+        "{ran:#?}"
+    );
+    assert_eq!(java.end_offset("orders-eu", 0).await.unwrap(), 50);
+    assert_eq!(java.topic_configs("orders-eu").await.unwrap(), before);
+    assert_eq!(java.committed("order-processor").await.unwrap()[0].offset, 20);
 }
 
 #[tokio::test]
