@@ -98,7 +98,7 @@ impl View {
                 }
             }
             Self::Lines { total, last, began } => {
-                (*total, *last, *began) = (of, Instant::now(), Instant::now())
+                (*total, *last, *began) = (of, Instant::now(), Instant::now());
             }
         }
     }

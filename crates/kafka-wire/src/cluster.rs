@@ -60,7 +60,8 @@ struct Inner {
 impl Cluster {
     /// Finds the cluster through the first bootstrap server that answers, in the order of the list.
     ///
-    /// Tries the list once, without repeating: an operator who mistyped an address should hear of it soon.
+    /// Tries the list once, without repeating: an operator who mistyped an address should hear of it soon. Only a broker
+    /// that answers, but has just been started, is waited for.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], or [`Error::Bootstrap`] with the cause for each address.
@@ -75,8 +76,14 @@ impl Cluster {
                 config,
             }),
         };
-        cluster.metadata_once(&TopicFilter::none()).await?;
-        Ok(cluster)
+        let mut retry = cluster.retry(Effect::Repeatable);
+        loop {
+            match cluster.metadata_once(&TopicFilter::none()).await {
+                Ok(_) => return Ok(cluster),
+                Err(error @ Error::NotReady { .. }) => retry.pause(error).await?,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The id that the cluster gave itself when it was created, if the brokers tell.

@@ -52,6 +52,13 @@ pub enum Error {
         failures: Vec<ConnectFailure>,
     },
 
+    /// A broker is up, but has not heard of the cluster's brokers yet.
+    #[error("{broker} does not know the brokers of its cluster yet")]
+    NotReady {
+        /// Node id and address.
+        broker: Arc<str>,
+    },
+
     /// The cluster's metadata has no broker of this id (any more).
     #[error("broker {node} is not part of the cluster at the moment")]
     UnknownBroker {
@@ -145,7 +152,7 @@ pub enum Error {
     },
 
     /// A retriable failure did not pass in the time that was allowed.
-    #[error("gave up after {} s", .after.as_secs_f32())]
+    #[error("gave up after {:.1} s", .after.as_secs_f32())]
     Deadline {
         /// Time since the first attempt.
         after: Duration,
@@ -186,7 +193,10 @@ impl Error {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::NotSent { source, .. } | Self::InDoubt { source, .. } => source.may_pass(),
-            Self::Bootstrap { .. } | Self::Unreachable { .. } | Self::UnknownBroker { .. } => true,
+            Self::Bootstrap { failures } | Self::Unreachable { failures, .. } => {
+                failures.iter().any(|failure| failure.cause.may_pass())
+            }
+            Self::UnknownBroker { .. } | Self::NotReady { .. } => true,
             Self::Kafka(error) => error.code.is_retriable(),
             _ => false,
         }
@@ -250,6 +260,21 @@ impl fmt::Display for KafkaError {
 }
 
 impl std::error::Error for KafkaError {}
+
+/// An error followed by its causes, for logs.
+pub(crate) struct Chain<'a>(pub(crate) &'a Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = std::error::Error::source(self.0);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
 
 /// One address that could not be used, and why.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ mod produce;
 mod retry;
 mod topics;
 mod transactions;
+mod verdict;
 mod wire;
 
 pub use cluster::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::ClusterConfig;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Chain, Error, ErrorCode};
 
 /// Whether doing a request twice can do harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Retry {
     /// Like [`verdict`](Self::verdict).
     pub(crate) async fn pause(&mut self, error: Error) -> Result<(), Error> {
         let error = self.verdict(error)?;
-        tracing::debug!(%error, "will try again");
+        tracing::debug!(error = %Chain(&error), "will try again");
         self.sleep().await;
         Ok(())
     }

@@ -7,6 +7,8 @@ use crate::storage::StorageError;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A phase that did not do all that was asked of it.
+///
+/// The text of a cause is not repeated in the text of the error: print the chain of sources.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// Kafka, or the way to it, failed.
-    #[error("{action}: {source}")]
+    #[error("{action}")]
     Kafka {
         /// What was being done, and to what.
         action: String,
@@ -106,7 +108,7 @@ pub enum Error {
     #[error(transparent)]
     Mapping(#[from] offset_mapping::Error),
     /// A local file that is written for the operator.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}")]
     Output {
         /// The file.
         path: String,

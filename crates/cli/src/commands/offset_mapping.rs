@@ -22,9 +22,9 @@ pub(crate) async fn run(args: &OffsetMappingArgs) -> anyhow::Result<Ended> {
         },
     };
     let context = Context::new(storage::open(&storage), now_ms());
-    let mut mapping = Catalog::new(&context)
-        .newest_mapping(&args.backup_id)
-        .await?
+    let stored = Catalog::new(&context).newest_mapping(&args.backup_id).await;
+    let mut mapping = stored
+        .context("the backup is looked for where --storage-path or --config say")?
         .mapping;
     keep_groups(&mut mapping, &args.groups)?;
     match &args.output {

@@ -7,6 +7,11 @@
 //!
 //! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`program`] runs
 //! the binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a step of a test that fails ends the test"
+)]
 
 mod bad_input;
 mod guide;

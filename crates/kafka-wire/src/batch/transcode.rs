@@ -190,7 +190,7 @@ impl Transcoder {
                 base_offset: header.base_offset,
             });
         }
-        let records = self
+        let mut records = self
             .decompressor
             .records(batch, self.max_decompressed_bytes, &mut self.scratch)?;
         let count = header.record_count.max(0) as usize;
@@ -199,9 +199,10 @@ impl Transcoder {
         self.pending
             .reserve(bytes + count.min(bytes / 7) * (self.suffix.typical_len() + 2));
         let mut deltas = DeltaCheck::new(header);
-        for (index, record) in records.enumerate() {
-            let record = record?;
+        let mut index = 0;
+        while let Some(record) = records.next().transpose()? {
             deltas.next(record.offset_delta)?;
+            index += 1;
             let offset = header.base_offset + i64::from(record.offset_delta);
             let timestamp = header.timestamp(record.timestamp_delta);
             if !self.filter.keeps(offset, timestamp) {
@@ -209,8 +210,8 @@ impl Transcoder {
             }
             record.headers.check().map_err(|problem| BatchError::Record {
                 base_offset: header.base_offset,
-                index: index as u32,
-                position: 0,
+                index: index - 1,
+                position: bytes - records.remaining_bytes() - record.raw.len(),
                 problem,
             })?;
             let suffix = self.suffix.write(offset, timestamp);

@@ -20,7 +20,7 @@ pub type PartitionResults<T> = Vec<(TopicPartition, Result<T, Error>)>;
 pub(crate) type Asked<Q> = (TopicPartition, Leader, Q);
 
 /// More partitions than this are asked about in several requests: a look-up by time reads from disk for each.
-const PARTITIONS_PER_REQUEST: usize = 2000;
+const PARTITIONS_PER_REQUEST: usize = 500;
 
 impl Cluster {
     /// Asks the leaders of many partitions, all brokers at the same time, and again what fails in passing.

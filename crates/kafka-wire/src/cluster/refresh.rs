@@ -1,6 +1,6 @@
 //! Reading metadata, with questions of many callers put into one request.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::{Instant, sleep_until};
@@ -38,12 +38,18 @@ impl Cluster {
             .call(&topics.request(), self.inner.config.request_timeout)
             .await?;
         if let Some(code) = ErrorCode::new(response.error_code) {
+            if code == ErrorCode::REBOOTSTRAP_REQUIRED {
+                self.inner.links.set_brokers(&BTreeMap::new());
+            }
             return Err(Error::kafka(code, MetadataRequest::NAME, link.broker(), ""));
         }
         let metadata = Metadata::from_response(response);
-        if !metadata.brokers.is_empty() {
-            self.inner.links.set_brokers(&metadata.brokers);
+        if metadata.brokers.is_empty() {
+            return Err(Error::NotReady {
+                broker: Arc::clone(link.broker()),
+            });
         }
+        self.inner.links.set_brokers(&metadata.brokers);
         self.inner.leaders.update(&metadata, asked);
         Ok(metadata)
     }

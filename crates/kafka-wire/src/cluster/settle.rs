@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use super::Cluster;
-use crate::error::Error;
+use crate::error::{Chain, Error};
 use crate::retry::Effect;
 
 /// What came out for each thing that was asked about.
@@ -38,7 +38,7 @@ impl Cluster {
                     Ok(answer) => Ok(answer),
                     Err(error) => match retry.verdict(error) {
                         Ok(error) => {
-                            tracing::debug!(%error, "will try again");
+                            tracing::debug!(error = %Chain(&error), "will try again");
                             continue;
                         }
                         Err(last) => Err(last),

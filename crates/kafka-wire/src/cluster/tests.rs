@@ -390,6 +390,71 @@ async fn when_every_known_broker_is_gone_the_bootstrap_list_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_broker_that_has_just_started_is_waited_for() {
+    let calls = AtomicUsize::new(0);
+    let pair = Pair::start(move |_, _, seen| {
+        let early = seen.is::<MetadataRequest>() && calls.fetch_add(1, SeqCst) < 3;
+        early.then(|| seen.answer(&MetadataResponse::default()))
+    })
+    .await;
+    assert_eq!(pair.cluster().await.nodes(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_told_to_start_again_goes_back_to_the_bootstrap_list() {
+    // The brokers that the metadata names are those of another cluster by now.
+    let pair = Pair::start(|_, _, seen| {
+        let stale = MetadataResponse::default().with_error_code(129);
+        seen.is::<MetadataRequest>().then(|| seen.answer(&stale))
+    })
+    .await;
+    let world = Arc::clone(&pair.world);
+    let server = FakeBroker::start(move |seen| world.answer(0, seen)).await;
+    let mut config = ClusterConfig::new([server.server()]);
+    config.retry_timeout = Duration::from_secs(2);
+    let cluster = Cluster::connect(config).await.unwrap();
+    for _ in 0..3 {
+        assert!(cluster.metadata(TopicFilter::All).await.is_ok());
+    }
+    assert_eq!(pair.count::<MetadataRequest>(), 3);
+    assert_eq!(server.count::<MetadataRequest>(), 4);
+}
+
+/// Whatever a caller may want to spawn has to be `Send`; this is checked when it compiles.
+#[tokio::test]
+async fn public_futures_can_be_spawned() {
+    fn can_be_spawned<F: Future + Send>(future: F) {
+        drop(future);
+    }
+    let pair = Pair::start(|_, _, _| None).await;
+    let cluster = pair.cluster().await;
+    let (partitions, read) = (at(), IsolationLevel::ReadUncommitted);
+    can_be_spawned(Cluster::connect(cluster.config().clone()));
+    can_be_spawned(cluster.metadata(TopicFilter::All));
+    can_be_spawned(cluster.close());
+    can_be_spawned(cluster.link(1, Role::Fetch, 0));
+    can_be_spawned(cluster.leader(&partitions[0]));
+    can_be_spawned(cluster.refresh_leaders([&partitions[0].topic]));
+    can_be_spawned(cluster.list_offsets(&partitions, OffsetSpec::Latest, read));
+    can_be_spawned(cluster.offsets_for_times(&[], read));
+    can_be_spawned(cluster.leader_epoch_ends(&[]));
+    can_be_spawned(cluster.create_topics(&[]));
+    can_be_spawned(cluster.validate_new_topics(&[]));
+    can_be_spawned(cluster.delete_topics(&["t"]));
+    can_be_spawned(cluster.describe_topic_configs(&["t"]));
+    can_be_spawned(cluster.describe_broker_configs(1));
+    can_be_spawned(cluster.alter_topic_configs(&[]));
+    can_be_spawned(cluster.delete_records(&[]));
+    can_be_spawned(cluster.list_groups());
+    can_be_spawned(cluster.describe_groups(&["g"]));
+    can_be_spawned(cluster.fetch_offsets("g"));
+    can_be_spawned(cluster.fetch_offsets_of("g", &partitions));
+    can_be_spawned(cluster.commit_offsets("g", &[]));
+    can_be_spawned(cluster.delete_offsets("g", &partitions));
+    can_be_spawned(cluster.delete_group("g"));
+}
+
+#[tokio::test]
 async fn connections_are_made_once_per_role_and_shard() {
     let pair = Pair::start(|_, _, _| None).await;
     let cluster = pair.cluster().await;

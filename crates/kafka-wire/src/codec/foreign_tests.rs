@@ -88,6 +88,22 @@ fn lz4_header_checksum_of_the_first_clients_covered_the_magic() {
 }
 
 #[test]
+fn lz4_frames_with_large_blocks_take_memory_for_what_a_block_can_hold() {
+    let mut frame = compress(Codec::Lz4, &[5; 3_000]);
+    frame[5] = 7 << 4;
+    frame[6] = (xxh32(&frame[4..6]) >> 8) as u8;
+    let mut scratch = Vec::new();
+    let read = Decompressor::new()
+        .decompress(Codec::Lz4, &frame, usize::MAX, &mut scratch)
+        .unwrap();
+    assert_eq!(read, [5; 3_000]);
+    assert!(
+        scratch.capacity() <= frame.len() * 255,
+        "a block of 4 MiB was not what it took"
+    );
+}
+
+#[test]
 fn lz4_skippable_frames_are_skipped() {
     let mut frame = 0x184d_2a53u32.to_le_bytes().to_vec();
     frame.extend(3u32.to_le_bytes());

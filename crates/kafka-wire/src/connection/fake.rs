@@ -48,8 +48,6 @@ impl Seen {
 pub(crate) enum Reply {
     /// A response with this body.
     Body(Bytes),
-    /// These bytes, whatever they are.
-    Raw(Bytes),
     /// Nothing.
     Silence,
     /// Closes the connection.
@@ -136,7 +134,6 @@ async fn serve_connection(
         log.lock().unwrap().push_back(seen.clone());
         let bytes = match script(&seen) {
             Reply::Body(body) => framed(&seen, &body),
-            Reply::Raw(bytes) => bytes,
             Reply::Silence => continue,
             Reply::HangUp => return,
         };

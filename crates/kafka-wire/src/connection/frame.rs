@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn large_frames_are_not_mixed_up_though_their_buffers_have_room_to_spare() {
+        let mut stream = Vec::new();
+        for fill in [1, 2, 3] {
+            stream.extend_from_slice(&100_000_u32.to_be_bytes());
+            stream.extend_from_slice(&[fill; 100_000]);
+        }
+        let mut reader = reader(&stream);
+        for fill in [1, 2, 3] {
+            assert_eq!(reader.next(100_000).await.unwrap().as_ref(), [fill; 100_000]);
+        }
+    }
+
+    #[tokio::test]
     async fn a_cancelled_read_loses_nothing() {
         let (mut peer, stream) = tokio::io::duplex(3);
         let sent: Vec<u8> = (0..=255).cycle().take(5000).collect();

@@ -132,7 +132,60 @@ impl ByteBuf for Guarded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::{ListGroupsResponse, MetadataResponse};
+    use bytes::BytesMut;
+    use kafka_protocol::messages::metadata_response::{
+        MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+    };
+    use kafka_protocol::messages::{BrokerId, ListGroupsResponse, MetadataResponse};
+    use kafka_protocol::protocol::Encodable;
+
+    use crate::connection::{text, topic_name};
+
+    /// Of every kind of field something.
+    fn metadata() -> MetadataResponse {
+        let nodes = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
+        let partition = MetadataResponsePartition::default()
+            .with_leader_id(BrokerId(1001))
+            .with_replica_nodes(nodes(&[1001, 2, 3]))
+            .with_isr_nodes(nodes(&[1001, 2]));
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(topic_name("a topic")))
+            .with_partitions(vec![partition; 5]);
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(BrokerId(1001))
+            .with_host(text("host"))
+            .with_port(9092);
+        MetadataResponse::default()
+            .with_brokers(vec![broker; 3])
+            .with_cluster_id(Some(text("cluster")))
+            .with_topics(vec![topic; 4])
+    }
+
+    #[test]
+    fn a_huge_length_anywhere_in_a_message_is_survived() {
+        for version in 4..=13 {
+            let flexible = version >= 9;
+            let mut bytes = BytesMut::new();
+            metadata().encode(&mut bytes, version).unwrap();
+            let whole = bytes.freeze();
+            let read = decode::<MetadataResponse>(whole.clone(), version, flexible).unwrap();
+            assert_eq!(read.topics[3].partitions[4].replica_nodes[0], BrokerId(1001));
+            for at in 0..whole.len() {
+                for huge in [
+                    &[0x7f, 0xff, 0xff, 0xff][..],
+                    &[0xff, 0xff, 0xff, 0xff, 0x0f],
+                    &[0x80],
+                    &[0],
+                ] {
+                    let mut hostile = whole.to_vec();
+                    let end = (at + huge.len()).min(hostile.len());
+                    hostile[at..end].copy_from_slice(&huge[..end - at]);
+                    // It may still be readable: what counts is that this returns.
+                    let _ = decode::<MetadataResponse>(Bytes::from(hostile), version, flexible);
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_hostile_array_length_is_refused_in_both_encodings() {

@@ -283,6 +283,17 @@ async fn a_throttled_connection_is_quiet_and_no_timeout_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_throttle_the_broker_has_its_full_time_again() {
+    let mut bench = bench(1024);
+    let pending = bench.start(b"a");
+    let seen = bench.read().await;
+    bench.link.throttle(100_000);
+    sleep(Duration::from_secs(100) + PATIENCE - Duration::from_secs(1)).await;
+    bench.answer(&seen, b"").await;
+    assert!(pending.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_before_the_broker_does_it() {
     let mut bench = bench(1024);
     sleep(IDLE - Duration::from_secs(10)).await;

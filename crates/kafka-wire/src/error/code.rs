@@ -114,6 +114,8 @@ codes! {
     OFFSET_NOT_AVAILABLE = 78;
     /// The group consumes the topic.
     GROUP_SUBSCRIBED_TO_TOPIC = 86;
+    /// The client knows brokers that are not the cluster any more, and has to start from the bootstrap list.
+    REBOOTSTRAP_REQUIRED = 129;
     /// A record is not acceptable to the topic.
     INVALID_RECORD = 87;
     /// A transactional commit of this position is pending.
@@ -142,7 +144,7 @@ impl ErrorCode {
     /// Whether the protocol says that the same request may succeed later, perhaps on another broker.
     pub fn is_retriable(self) -> bool {
         // A code that is newer than the table may well pass, but nothing says so.
-        known(self.0).is_some_and(|error| error.is_retriable())
+        self == Self::REBOOTSTRAP_REQUIRED || known(self.0).is_some_and(|error| error.is_retriable())
     }
 
     /// Whether the broker does not know the topic, partition or topic id: true right after a topic was created,

@@ -18,13 +18,12 @@ use crate::connection::{Link, Role};
 use crate::error::{Error, ErrorCode};
 use crate::offsets::IsolationLevel;
 use crate::problem::PartitionProblem;
+use crate::verdict::MOST_ODD_FAILURES;
 
 /// Room in a response for what is not records.
 const ENVELOPE: usize = 64 << 10;
 /// How long a broker may wait for data while something else wants the connection.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
-/// Failures in a row with an error that the protocol calls permanent but that a broken connection or disk may cause.
-const MOST_ODD_FAILURES: u32 = 8;
 /// How long a replica is read from before the leader is asked again which one is near (KIP-392).
 const REPLICA_TERM: Duration = Duration::from_secs(5 * 60);
 /// A partition's records are copied out of the frame when they are less than this part of it, so that who keeps them
@@ -69,7 +68,7 @@ impl Lane {
             Err(error) => {
                 drop(permit);
                 for cursor in share.cursors {
-                    self.shared.retry_later(cursor, error.clone());
+                    self.shared.retry_or_fail(cursor, error.clone()).await;
                 }
             }
         }
@@ -128,7 +127,7 @@ impl Lane {
         }
         for cursor in waiting.into_iter().flatten() {
             let missing = link.left_out(&cursor.name());
-            self.shared.retry_later(cursor, missing);
+            self.shared.retry_or_fail(cursor, missing).await;
         }
     }
 
@@ -180,8 +179,8 @@ impl Lane {
                 let error = cursor.error(problem);
                 self.shared.retry_later(cursor, error);
             }
+            // Damaged on the way, perhaps: TCP's checksum is weak.
             Err(problem @ PartitionProblem::Batch(_)) if cursor.failures < MOST_ODD_FAILURES => {
-                // Damaged on the way, perhaps: TCP's checksum is weak.
                 let error = cursor.error(problem);
                 self.shared.retry_later(cursor, error);
             }
@@ -219,12 +218,7 @@ impl Lane {
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {
             return self.shared.out_of_range(link, cursor, error).await;
         }
-        let odd = matches!(code.code(), -1 | 2) && cursor.failures < MOST_ODD_FAILURES;
-        if code.is_retriable() || odd {
-            self.shared.retry_later(cursor, error);
-        } else {
-            self.shared.emit(&cursor, FetchEventKind::Failed(error)).await;
-        }
+        self.shared.retry_or_fail(cursor, error).await;
     }
 
     /// A response with the whole batch would not be accepted.

@@ -93,6 +93,15 @@ impl Shared {
             .await;
     }
 
+    /// Tries again what may pass, and reports what does not.
+    pub(super) async fn retry_or_fail(&self, cursor: Cursor, error: Error) {
+        if error.is_final(cursor.failures) {
+            self.emit(&cursor, FetchEventKind::Failed(error)).await;
+        } else {
+            self.retry_later(cursor, error);
+        }
+    }
+
     /// Gives a partition to the router, to be tried again after a pause that grows with every failure in a row.
     pub(super) fn retry_later(&self, mut cursor: Cursor, error: Error) {
         let config = self.cluster.config();
@@ -133,7 +142,7 @@ impl Shared {
         let log_end_offset = log_edge(link, &cursor, LATEST, self.patience()).await;
         let (log_start_offset, log_end_offset) = match (log_start_offset, log_end_offset) {
             (Ok(start), Ok(end)) if !(start..=end).contains(&cursor.offset) => (start, end),
-            (Err(error), _) | (_, Err(error)) => return self.retry_later(cursor, error),
+            (Err(error), _) | (_, Err(error)) => return self.retry_or_fail(cursor, error).await,
             _ => return self.retry_later(cursor, error),
         };
         let requested = cursor.offset;
@@ -232,7 +241,7 @@ impl Router {
         };
         for cursor in open {
             match &refreshed {
-                Err(error) => self.shared.retry_later(cursor, error.clone()),
+                Err(error) => self.shared.retry_or_fail(cursor, error.clone()).await,
                 Ok(()) => self.assign(cursor).await,
             }
         }
@@ -248,7 +257,7 @@ impl Router {
         }
         let leader = match self.shared.cluster.known_leader(&cursor.name()) {
             Ok(leader) => leader,
-            Err(error) => return self.shared.retry_later(cursor, error),
+            Err(error) => return self.shared.retry_or_fail(cursor, error).await,
         };
         let found = leader.topic_id.unwrap_or_default();
         if cursor.topic_id == [0; 16] {

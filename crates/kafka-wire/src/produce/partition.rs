@@ -167,7 +167,12 @@ impl Partition {
         if matches!(state.phase, Phase::Failed(_)) {
             return Next::Nothing;
         }
-        let permanent = answer.as_ref().err().filter(|error| is_permanent(error)).cloned();
+        let failures = state.failures;
+        let permanent = answer
+            .as_ref()
+            .err()
+            .filter(|error| is_final(error, failures))
+            .cloned();
         let answered = state.ledger.answered(answer);
         if let Some(error) = permanent {
             self.fail_locked(&mut state, error);
@@ -354,26 +359,11 @@ fn refuses_sequence(error: &Error) -> bool {
     })
 }
 
-/// Whether an error stays the same however often the batch is sent.
-pub(super) fn is_permanent(error: &Error) -> bool {
-    match error {
-        Error::Kafka(kafka) => {
-            let code = kafka.code;
-            let curable = refuses_sequence(error)
-                || code.is_in_doubt()
-                || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
-                || is_odd(error);
-            !(code.is_retriable() || curable)
-        }
-        Error::Malformed { .. } | Error::LeftOut { .. } => false,
-        _ => !error.is_retriable(),
-    }
-}
-
-/// Whether an error should not happen at all, so that a few attempts are enough.
-pub(super) fn is_odd(error: &Error) -> bool {
-    matches!(error, Error::Malformed { .. } | Error::LeftOut { .. })
-        || error.code().is_some_and(|code| matches!(code.code(), -1 | 2))
+/// Whether to give up after so many failures in a row. What the broker says about sequence numbers is for the log to
+/// decide.
+pub(super) fn is_final(error: &Error, failures: u32) -> bool {
+    let duplicate = error.code() == Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
+    !(refuses_sequence(error) || duplicate) && error.is_final(failures)
 }
 
 #[cfg(test)]

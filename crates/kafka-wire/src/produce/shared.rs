@@ -9,17 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::ProducerOptions;
 use super::lane::Lane;
-use super::partition::{Partition, is_odd, is_permanent};
+use super::partition::Partition;
 use super::queue::LaneQueue;
 use super::settle::settle;
 use crate::cluster::Cluster;
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
+use crate::verdict::MOST_ODD_FAILURES;
 
 /// Partitions whose log is looked at at the same time.
 const SETTLING: usize = 16;
-/// Failures in a row with an error that should not happen at all.
-const MOST_ODD_FAILURES: u32 = 8;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -133,8 +132,12 @@ impl Shared {
         // A leader that was cut off from the others does not know yet that it is none: its log may be shorter.
         let shrunk = matches!(&error, Error::Partition { problem, .. }
             if matches!(**problem, PartitionProblem::LogShrunk { .. }));
-        let permanent = is_permanent(&error) && !shrunk;
-        if permanent || ((is_odd(&error) || shrunk) && failures >= MOST_ODD_FAILURES) {
+        let most = if shrunk {
+            failures >= MOST_ODD_FAILURES
+        } else {
+            error.is_final(failures)
+        };
+        if most {
             return Err(error);
         }
         let unknown = error.code().is_some_and(ErrorCode::is_unknown_topic);

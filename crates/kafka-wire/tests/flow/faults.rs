@@ -1,1 +1,216 @@
-//! Failures.
+//! What is lost, cut or delayed on the way to one broker. Whatever happens: every record once, in order.
+
+use std::time::Duration;
+
+use kafka_wire::{Error, ErrorCode, PartitionProblem, Producer, ProducerOptions};
+use testkit::{ClusterOptions, Direction, FaultProxy, RequestFault, Rule, api_key};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::support::{Bench, batches, holds_exactly_once, write, write_all};
+
+/// One broker behind a proxy, for one test at a time.
+async fn proxied() -> MutexGuard<'static, Bench> {
+    static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
+    let start = || async {
+        // Producers are forgotten soon, as records of long ago let it happen at any time.
+        let options = ClusterOptions::new()
+            .proxied()
+            .property("producer.id.expiration.ms", 1000)
+            .property("producer.id.expiration.check.interval.ms", 500);
+        Mutex::new(Bench::start(options).await)
+    };
+    let bench = BENCH.get_or_init(start).await.lock().await;
+    bench.kafka.proxy(0).unwrap().clear();
+    bench
+}
+
+fn impatient() -> ProducerOptions {
+    let mut options = ProducerOptions::default();
+    options.request_timeout = Duration::from_secs(1);
+    options
+}
+
+/// Writes six partitions under a fault, and checks that it was met.
+async fn survives(topic: &str, bench: &Bench, rule: Rule) {
+    bench.create(topic, 6).await;
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, impatient()).await.unwrap();
+    let proxy: &FaultProxy = bench.kafka.proxy(0).unwrap();
+    let handle = proxy.add(rule);
+    let results = write_all(&producer, topic, 6, 60, 20).await;
+    assert!(handle.hits() > 0, "{topic}: nothing happened");
+    proxy.clear();
+    for (partition, result) in results.into_iter().enumerate() {
+        assert_eq!(result.unwrap(), 1200);
+        holds_exactly_once(bench, topic, partition as i32, 1200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_with_its_connection() {
+    let bench = proxied().await;
+    let rule = Rule::request(api_key::PRODUCE, RequestFault::CutBeforeResponse);
+    survives("lost-first-answer", &bench, rule.clone()).await;
+    survives("lost-answers", &bench, rule.skip(5).times(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_never_comes() {
+    let bench = proxied().await;
+    let rule = Rule::request(api_key::PRODUCE, RequestFault::DropResponse);
+    survives("silent", &bench, rule.skip(3).times(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_late() {
+    let bench = proxied().await;
+    let late = RequestFault::DelayResponse(Duration::from_millis(2500));
+    survives(
+        "late",
+        &bench,
+        Rule::request(api_key::PRODUCE, late).skip(3).times(2),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_cut_anywhere() {
+    let bench = proxied().await;
+    for bytes in [0, 10, 60, 700, 3000] {
+        let rule = Rule::request(api_key::PRODUCE, RequestFault::CutInsideRequest(bytes));
+        survives(&format!("cut-request-{bytes}"), &bench, rule.skip(2).times(3)).await;
+    }
+    let rule = Rule::request(api_key::PRODUCE, RequestFault::CutBeforeRequest);
+    survives("cut-before-request", &bench, rule.times(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_break_again_and_again() {
+    let bench = proxied().await;
+    for (direction, name) in [(Direction::ToBroker, "up"), (Direction::ToClient, "down")] {
+        let bytes = if name == "up" { 70_000 } else { 900 };
+        let rule = Rule::cut_after(direction, bytes).times(12);
+        survives(&format!("broken-{name}"), &bench, rule).await;
+    }
+}
+
+/// Makes the answer about the only partition of a Produce v13 request say something else.
+fn alter(error_code: Option<i16>, base_offset: Option<i64>) -> RequestFault {
+    // Correlation id, no tagged fields, one topic, its id, one partition, its index.
+    const ERROR_CODE: usize = 4 + 1 + 1 + 16 + 1 + 4;
+    RequestFault::alter_response(move |answer| {
+        if let Some(code) = error_code {
+            answer[ERROR_CODE..ERROR_CODE + 2].copy_from_slice(&code.to_be_bytes());
+        }
+        if let Some(offset) = base_offset {
+            answer[ERROR_CODE + 2..ERROR_CODE + 10].copy_from_slice(&offset.to_be_bytes());
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_code_for_a_batch_that_was_appended() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    for code in [-1, 2, 3, 6, 7, 13, 19, 20, 45, 46, 47, 56, 59, 74] {
+        let topic = format!("code-{code}");
+        bench.create(&topic, 1).await;
+        let producer = Producer::start(&cluster, impatient()).await.unwrap();
+        let rule = Rule::request(api_key::PRODUCE, alter(Some(code), None))
+            .skip(4)
+            .times(3);
+        let handle = bench.kafka.proxy(0).unwrap().add(rule);
+        let batches = batches(0, 40, 10, kafka_wire::batch::Codec::None);
+        assert_eq!(
+            write(&producer, &topic, 0, batches).await.unwrap(),
+            400,
+            "code {code}"
+        );
+        assert_eq!(handle.hits(), 3);
+        holds_exactly_once(&bench, &topic, 0, 400).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_code_that_does_not_pass_ends_that_writer() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    bench.create("permanent", 2).await;
+    let producer = Producer::start(&cluster, impatient()).await.unwrap();
+    let rule = Rule::request(api_key::PRODUCE, alter(Some(29), None)).skip(2);
+    bench.kafka.proxy(0).unwrap().add(rule);
+    let none = kafka_wire::batch::Codec::None;
+    let error = write(&producer, "permanent", 0, batches(0, 40, 10, none))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    assert_eq!(
+        write(&producer, "permanent", 1, batches(1, 40, 10, none))
+            .await
+            .unwrap(),
+        400
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_that_is_not_the_expected_one_ends_the_writer() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    bench.create("unexpected", 1).await;
+    let producer = Producer::start(&cluster, impatient()).await.unwrap();
+    let rule = Rule::request(api_key::PRODUCE, alter(None, Some(77))).skip(3);
+    bench.kafka.proxy(0).unwrap().add(rule);
+    let none = kafka_wire::batch::Codec::None;
+    let error = write(&producer, "unexpected", 0, batches(0, 40, 10, none))
+        .await
+        .unwrap_err();
+    let Error::Partition { problem, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        **problem,
+        PartitionProblem::UnexpectedOffset {
+            expected: 30,
+            acknowledged: 77
+        }
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_for_longer_than_the_patience() {
+    let bench = proxied().await;
+    bench.create("hanging", 6).await;
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, impatient()).await.unwrap();
+    let writing = tokio::spawn(async move { write_all(&producer, "hanging", 6, 300, 20).await });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    for _ in 0..2 {
+        assert!(!writing.is_finished());
+        bench.kafka.pause_broker(0).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        // What it finds in its sockets now are requests that were given up long ago.
+        bench.kafka.resume_broker(0).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for (partition, result) in writing.await.unwrap().into_iter().enumerate() {
+        assert_eq!(result.unwrap(), 6000);
+        holds_exactly_once(&bench, "hanging", partition as i32, 6000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_and_started_again() {
+    let bench = proxied().await;
+    bench.create("killed", 6).await;
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, impatient()).await.unwrap();
+    let writing = tokio::spawn(async move { write_all(&producer, "killed", 6, 400, 20).await });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!writing.is_finished());
+    bench.kafka.kill_broker(0).await.unwrap();
+    bench.kafka.start_broker(0).await.unwrap();
+    for (partition, result) in writing.await.unwrap().into_iter().enumerate() {
+        assert_eq!(result.unwrap(), 8000);
+        holds_exactly_once(&bench, "killed", partition as i32, 8000).await;
+    }
+}

@@ -9,7 +9,7 @@ use kafka_wire::{
 };
 use testkit::{Codec, ConsumeOptions, Generate, Isolation, ProduceRecord, ProducerOptions};
 
-use crate::support::{KEEP, Read, options, read, read_one, seen, shared};
+use crate::support::{Read, options, read, read_one, seen, shared};
 
 const TIME: i64 = 1_700_000_000_000;
 
@@ -38,7 +38,7 @@ async fn every_codec_reads_as_the_java_consumer_sees_it() {
     let cluster = bench.connect().await;
     for codec in Codec::ALL {
         let topic = format!("codec-{}", codec.name());
-        bench.java.create_topic(&topic, 1, KEEP).await.unwrap();
+        bench.create(&topic, 1).await;
         let groups: Vec<_> = (0..8).map(|i| records(&topic, 0, i * 50..(i + 1) * 50)).collect();
         bench
             .java
@@ -59,7 +59,7 @@ async fn aborted_transactions_are_left_out_and_counted() {
     let bench = shared().await;
     let cluster = bench.connect().await;
     let topic = "transactions";
-    bench.java.create_topic(topic, 1, KEEP).await.unwrap();
+    bench.create(topic, 1).await;
     let transactional = |id: &str| ProducerOptions::new().transactional_id(id);
     let first = bench.java.producer(&transactional("first")).await.unwrap();
     let second = bench.java.producer(&transactional("second")).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_removed_prefix_is_reported_and_never_skipped() {
     let bench = shared().await;
     let cluster = bench.connect().await;
     let topic = "log-start";
-    bench.java.create_topic(topic, 2, KEEP).await.unwrap();
+    bench.create(topic, 2).await;
     for partition in 0..2 {
         let groups: Vec<_> = (0..10)
             .map(|i| records(topic, partition, i * 10..(i + 1) * 10))
@@ -255,7 +255,7 @@ async fn many_partitions_share_a_small_budget() {
     let bench = shared().await;
     let cluster = bench.connect().await;
     let topic = "many";
-    bench.java.create_topic(topic, 60, KEEP).await.unwrap();
+    bench.create(topic, 60).await;
     let generate = Generate {
         topic: topic.to_owned(),
         partitions: 60,
@@ -289,7 +289,7 @@ async fn batches_larger_than_asked_for_are_read() {
     let bench = shared().await;
     let cluster = bench.connect().await;
     let topic = "large-batches";
-    bench.java.create_topic(topic, 4, KEEP).await.unwrap();
+    bench.create(topic, 4).await;
     for partition in 0..4 {
         let record = |i: i64| {
             ProduceRecord::new(topic, partition)
@@ -319,7 +319,7 @@ async fn a_range_inside_of_batches_is_covered_by_whole_batches() {
     let bench = shared().await;
     let cluster = bench.connect().await;
     let topic = "range";
-    bench.java.create_topic(topic, 1, KEEP).await.unwrap();
+    bench.create(topic, 1).await;
     let groups: Vec<_> = (0..10).map(|i| records(topic, 0, i * 10..(i + 1) * 10)).collect();
     bench
         .java
@@ -347,8 +347,8 @@ async fn a_range_inside_of_batches_is_covered_by_whole_batches() {
 async fn one_partition_that_cannot_be_read_does_not_stop_the_others() {
     let bench = shared().await;
     let cluster = bench.connect().await;
-    bench.java.create_topic("replaced", 1, KEEP).await.unwrap();
-    bench.java.create_topic("healthy", 1, KEEP).await.unwrap();
+    bench.create("replaced", 1).await;
+    bench.create("healthy", 1).await;
     bench.java.produce(&records("healthy", 0, 0..50)).await.unwrap();
     let asked = [
         FetchPartition::new("healthy", 0, 0).until(50),
@@ -383,7 +383,7 @@ async fn one_partition_that_cannot_be_read_does_not_stop_the_others() {
 async fn without_an_end_reading_goes_on_with_what_is_written_later() {
     let bench = shared().await;
     let cluster = bench.connect().await;
-    bench.java.create_topic("tail", 3, KEEP).await.unwrap();
+    bench.create("tail", 3).await;
     let asked = (0..3).map(|partition| FetchPartition::new("tail", partition, 0));
     let mut stream = FetchStream::start(&cluster, asked, options());
     for round in 0..5 {

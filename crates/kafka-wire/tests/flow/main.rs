@@ -2,8 +2,10 @@
 //!
 //! * `fetching`: codecs, transactions, compaction, deleted prefixes, many partitions, what cannot be read
 //! * `producing`: byte for byte, many partitions at once, what the broker refuses, foreign writers
-//! * `faults`: lost answers, cut connections, broker restarts, leader changes; nothing lost, nothing twice
+//! * `faults`: lost answers, cut connections, a broker that hangs or is killed; nothing lost, nothing twice
+//! * `failover`: three brokers, leaders that change while partitions are read and written
 
+mod failover;
 mod faults;
 mod fetching;
 mod producing;

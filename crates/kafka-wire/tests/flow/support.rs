@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_wire::batch::{LogEntry, RawBatch};
+use kafka_wire::batch::{BatchBuilder, Codec, LogEntry, NewRecord, RawBatch};
 use kafka_wire::codec::Decompressor;
 use kafka_wire::{
-    ByteBudget, Cluster, ClusterConfig, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
-    FetchedBatches, IsolationLevel, OffsetSpec, TopicPartition,
+    ByteBudget, Cluster, ClusterConfig, Error, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
+    FetchedBatches, IsolationLevel, OffsetSpec, Producer, TopicPartition,
 };
 use testkit::{JavaClient, Record};
 use tokio::sync::OnceCell;
@@ -26,6 +26,17 @@ impl Bench {
         let kafka = testkit::Cluster::start(options).await.unwrap();
         let java = JavaClient::of(&kafka).await.unwrap();
         Self { kafka, java }
+    }
+
+    /// Creates a topic whose records stay, and waits until its leaders lead.
+    ///
+    /// Without the wait the Java producer may stall for ever: when a leader that does not know yet that it is one refuses
+    /// the first batch and takes the second, the sequence numbers never fit again.
+    pub async fn create(&self, topic: &str, partitions: i32) {
+        self.java.create_topic(topic, partitions, KEEP).await.unwrap();
+        for partition in 0..partitions {
+            self.java.end_offset(topic, partition).await.unwrap();
+        }
     }
 
     /// A handle with short pauses, so that tests do not wait for politeness.
@@ -186,4 +197,90 @@ pub async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64)
         .await
         .remove(&name)
         .unwrap_or_default()
+}
+
+/// A batch for a partition: record `i` has the value `<partition>/<i>` and some filling.
+pub fn batch(partition: i32, index: usize, records: usize, codec: Codec) -> RawBatch {
+    let mut builder = BatchBuilder::new().compression(codec, None);
+    for i in index * records..(index + 1) * records {
+        let value = format!("{}:{}", label(partition, i), "x".repeat(i % 300));
+        let timestamp = 1_600_000_000_000 + i as i64;
+        builder
+            .push(&NewRecord {
+                timestamp,
+                value: Some(value.as_bytes()),
+                ..NewRecord::default()
+            })
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// The first batches for a partition.
+pub fn batches(partition: i32, count: usize, records: usize, codec: Codec) -> Vec<RawBatch> {
+    (0..count)
+        .map(|index| batch(partition, index, records, codec))
+        .collect()
+}
+
+fn label(partition: i32, record: usize) -> String {
+    format!("{partition}/{record}")
+}
+
+/// Writes batches through a writer of their own, and flushes.
+pub async fn write(
+    producer: &Producer,
+    topic: &str,
+    partition: i32,
+    batches: Vec<RawBatch>,
+) -> Result<i64, Error> {
+    let mut writer = producer.partition(topic, partition, 0).await?;
+    for batch in batches {
+        writer.append(batch).await?;
+    }
+    writer.flush().await
+}
+
+/// Writes to all partitions of a topic at the same time.
+pub async fn write_all(
+    producer: &Producer,
+    topic: &str,
+    partitions: i32,
+    count: usize,
+    records: usize,
+) -> Vec<Result<i64, Error>> {
+    let mut tasks = Vec::new();
+    for partition in 0..partitions {
+        let (producer, topic) = (producer.clone(), topic.to_owned());
+        let codec = [Codec::None, Codec::Zstd, Codec::Lz4][partition as usize % 3];
+        let batches = batches(partition, count, records, codec);
+        tasks.push(tokio::spawn(async move {
+            write(&producer, &topic, partition, batches).await
+        }));
+    }
+    let mut results = Vec::new();
+    for task in tasks {
+        let patience = Duration::from_secs(120);
+        results.push(
+            tokio::time::timeout(patience, task)
+                .await
+                .expect("written in two minutes")
+                .unwrap(),
+        );
+    }
+    results
+}
+
+/// Checks with the Java consumer that a partition holds each of the records once, in order, without a gap.
+pub async fn holds_exactly_once(bench: &Bench, topic: &str, partition: i32, records: usize) {
+    let java = bench.java.consume_all(topic, partition).await.unwrap();
+    for (index, record) in java.iter().enumerate() {
+        let value = String::from_utf8(record.value.clone().unwrap()).unwrap();
+        let found = value.split(':').next().unwrap();
+        assert_eq!(
+            (record.offset, found),
+            (index as i64, label(partition, index).as_str())
+        );
+    }
+    assert_eq!(java.len(), records, "{topic}-{partition}");
 }

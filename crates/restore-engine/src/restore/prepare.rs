@@ -151,13 +151,11 @@ impl Preparation {
 
     fn push(&mut self, batch: &RawBatch, block: &mut PreparedBlock) -> Result<(), BatchError> {
         if let Passthrough::Yes = self.transcoder.passthrough(batch) {
-            let header = &batch.header;
             let run = SourceRun {
-                source_first: header.base_offset,
+                source_first: batch.header.base_offset,
                 index: 0,
-                length: header.record_count.unsigned_abs(),
-                // The base timestamp of a batch that nobody compacted is that of its first record.
-                first_timestamp: header.base_timestamp,
+                length: batch.header.record_count.unsigned_abs(),
+                first_timestamp: self.first_timestamp(batch)?,
             };
             block.records += u64::from(run.length);
             block.batches.push(PreparedBatch {
@@ -174,6 +172,22 @@ impl Preparation {
             });
         }
         Ok(())
+    }
+
+    /// The base timestamp is that of the first record, unless the log cleaner has put a delete horizon in its place.
+    fn first_timestamp(&mut self, batch: &RawBatch) -> Result<i64, BatchError> {
+        let header = batch.header;
+        if !header.has_delete_horizon() {
+            return Ok(header.base_timestamp);
+        }
+        let first = self
+            .decompressor
+            .records(batch, MAX_DECOMPRESSED_BYTES, &mut self.scratch)?
+            .next()
+            .transpose()?;
+        Ok(first.map_or(header.base_timestamp, |record| {
+            header.timestamp(record.timestamp_delta)
+        }))
     }
 
     /// Finds the timestamps of the records that the groups read next. Only batches that hold one are decompressed.

@@ -33,7 +33,7 @@ impl FilesystemStorage {
     }
 
     fn place(&self) -> String {
-        format!("files in {}", self.root.display())
+        format!("folder {}", self.root.display())
     }
 
     fn error(&self, action: &'static str, name: &str, source: io::Error) -> StorageError {

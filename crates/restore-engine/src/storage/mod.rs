@@ -55,7 +55,7 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Removes an object; no error when there is none.
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()>;
 
-    /// For messages: "files in /backups".
+    /// For messages: "folder /backups".
     fn describe(&self) -> String;
 }
 
@@ -120,7 +120,7 @@ pub enum StorageError {
         end: u64,
     },
     /// The system refused.
-    #[error("cannot {action} {name} in {place}: {source}")]
+    #[error("cannot {action} {name} in {place}")]
     Io {
         /// What was tried.
         action: &'static str,
@@ -136,6 +136,13 @@ pub enum StorageError {
 /// Opens the storage that a configuration names.
 pub fn open(config: &StorageConfig) -> Arc<dyn Storage> {
     match config {
-        StorageConfig::Filesystem { path, prefix } => Arc::new(FilesystemStorage::new(path.join(prefix))),
+        StorageConfig::Filesystem { path, prefix } => {
+            let root = if prefix.is_empty() {
+                path.clone()
+            } else {
+                path.join(prefix)
+            };
+            Arc::new(FilesystemStorage::new(root))
+        }
     }
 }

@@ -18,6 +18,9 @@ proptest! {
         let header = BatchHeader { base_offset: 0, ..batch.header };
         prop_assert_eq!(out[0].batch.header, header);
         prop_assert_eq!(&out[0].batch.bytes[HEADER_LEN..], batch.stored_records());
+        let (source_first, length) = (records[0].offset, records.len() as u32);
+        let first_timestamp = records[0].timestamp;
+        prop_assert_eq!(&out[0].runs, &[SourceRun { source_first, index: 0, length, first_timestamp }]);
     }
 
     #[test]
@@ -172,4 +175,97 @@ fn offset_deltas_out_of_order_are_errors() {
             "{deltas:?}: {error:?}"
         );
     }
+}
+
+#[test]
+fn merging_ends_where_the_codec_changes_or_enough_is_collected() {
+    let entry = |codec, offset| {
+        let value = Some(vec![0; 1000]);
+        let record = Plain {
+            offset,
+            timestamp: 1,
+            key: None,
+            value,
+            headers: Vec::new(),
+        };
+        LogEntry::Batch(build(codec, &[record]))
+    };
+    let (zstd, lz4) = (Codec::Zstd, Codec::Lz4);
+    let entries: Vec<_> = [zstd, zstd, lz4, lz4, lz4, lz4]
+        .into_iter()
+        .zip(0..)
+        .map(|(c, o)| entry(c, o))
+        .collect();
+    let merge = |max_batch_bytes| {
+        let options = TranscodeOptions {
+            max_batch_bytes,
+            ..TranscodeOptions::default()
+        };
+        let out = Transcoder::new(options)
+            .unwrap()
+            .transcode_merged(&entries)
+            .unwrap();
+        out.iter()
+            .map(|out| (out.batch.header.compression().unwrap(), out.records()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(merge(1 << 20), [(zstd, 2), (lz4, 4)]);
+    assert_eq!(merge(2500), [(zstd, 2), (lz4, 3), (lz4, 1)]);
+}
+
+#[test]
+fn malformed_headers_are_not_copied() {
+    // Two headers by the count, but one by the bytes: what is appended would be taken for the second.
+    let body = [20, 0, 0, 0, 1, 1, 4, 4, b'h', b'i', 1];
+    let mut batch = BatchBuilder::new().base_offset(9).build().unwrap();
+    let mut bytes = vec![0; HEADER_LEN];
+    bytes.extend_from_slice(&body);
+    batch.header.record_count = 1;
+    batch.header.length = (bytes.len() - LENGTH_OVERHEAD) as i32;
+    bytes[..HEADER_LEN].copy_from_slice(&batch.header.encode());
+    let batch = RawBatch::parse(bytes.into()).unwrap();
+    let error = Transcoder::new(TranscodeOptions::default())
+        .unwrap()
+        .transcode(&batch)
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        BatchError::Record {
+            base_offset: 9,
+            index: 0,
+            problem: "its name is cut",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn records_with_many_headers_take_more() {
+    for own in [61, 62, 63, 64, 8189, 8191, 8192] {
+        let headers = vec![(b"h".to_vec(), None); own];
+        let record = Plain {
+            offset: 0,
+            timestamp: 1,
+            key: None,
+            value: None,
+            headers,
+        };
+        let append = AppendedHeader::original_position(None);
+        let out = transcode(
+            TranscodeOptions {
+                append,
+                ..TranscodeOptions::default()
+            },
+            &build(Codec::None, &[record]),
+        );
+        assert_eq!(read_transcoded(&out)[0].headers.len(), own + 2);
+    }
+}
+
+#[test]
+fn workers_can_be_moved_to_other_threads() {
+    fn send<T: Send>() {}
+    send::<Transcoder>();
+    send::<crate::codec::Decompressor>();
+    send::<crate::codec::Compressor>();
 }

@@ -1,0 +1,182 @@
+//! Three brokers that come and go while partitions are read and written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kafka_wire::batch::{Codec, LogEntry};
+use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions};
+use testkit::ClusterOptions;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::task::JoinHandle;
+
+use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, write};
+
+const PARTITIONS: i32 = 6;
+
+/// Three brokers, for one test at a time.
+async fn three() -> MutexGuard<'static, Bench> {
+    static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
+    let start = || async {
+        let options = ClusterOptions::new()
+            .brokers(3)
+            .property("min.insync.replicas", 2);
+        Mutex::new(Bench::start(options).await)
+    };
+    BENCH.get_or_init(start).await.lock().await
+}
+
+async fn create(bench: &Bench, topic: &str, partitions: i32) {
+    bench
+        .java
+        .create_replicated_topic(topic, partitions, 3, KEEP)
+        .await
+        .unwrap();
+    for partition in 0..partitions {
+        bench.java.end_offset(topic, partition).await.unwrap();
+    }
+}
+
+/// Writes all partitions of a topic until it is told to stop; then tells how many records each has.
+struct Writing {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<i64>>,
+}
+
+impl Writing {
+    async fn start(bench: &Bench, topic: &'static str) -> Self {
+        let cluster = bench.connect().await;
+        let mut options = ProducerOptions::default();
+        options.request_timeout = Duration::from_secs(3);
+        let producer = Producer::start(&cluster, options).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers = (0..PARTITIONS).map(|partition| {
+            let (producer, stop) = (producer.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut writer = producer.partition(topic, partition, 0).await.unwrap();
+                for index in 0..100_000 {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    writer
+                        .append(batch(partition, index, 10, Codec::None))
+                        .await
+                        .unwrap();
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                writer.flush().await.unwrap()
+            })
+        });
+        let tasks = writers.collect();
+        Self { stop, tasks }
+    }
+
+    /// Ends the writing; checks that each record is there once. Returns the number of records of each partition.
+    async fn finish(self, bench: &Bench, topic: &str) -> Vec<i64> {
+        let finished = self.tasks.iter().any(JoinHandle::is_finished);
+        assert!(
+            !finished,
+            "the writing ended before what it was to be disturbed by"
+        );
+        self.stop.store(true, Ordering::Relaxed);
+        let mut ends = Vec::new();
+        for (partition, task) in self.tasks.into_iter().enumerate() {
+            let end = tokio::time::timeout(Duration::from_secs(60), task)
+                .await
+                .expect("an end")
+                .unwrap();
+            holds_exactly_once(bench, topic, partition as i32, end as usize).await;
+            ends.push(end);
+        }
+        ends
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_while_partitions_are_written_and_read() {
+    let bench = three().await;
+    create(&bench, "rolling", PARTITIONS).await;
+    let writing = Writing::start(&bench, "rolling").await;
+    let cluster = bench.connect().await;
+    let asked = (0..PARTITIONS).map(|partition| FetchPartition::new("rolling", partition, 0));
+    let mut reading = FetchStream::start(&cluster, asked, options());
+    let (told, mut ends) = tokio::sync::oneshot::channel::<Vec<i64>>();
+    let reading = tokio::spawn(async move {
+        let mut next = vec![0; PARTITIONS as usize];
+        let mut wanted = vec![i64::MAX; PARTITIONS as usize];
+        while next != wanted {
+            tokio::select! {
+                event = reading.next() => {
+                    let event = event.unwrap();
+                    let FetchEventKind::Batches(fetched) = event.kind else { panic!("{event:?}") };
+                    let next = &mut next[event.partition as usize];
+                    for entry in &fetched.batches {
+                        let LogEntry::Batch(batch) = entry else { panic!() };
+                        assert_eq!(batch.header.base_offset, *next);
+                        *next = batch.header.next_offset();
+                    }
+                }
+                Ok(ends) = &mut ends => wanted = ends,
+            }
+        }
+    });
+    for broker in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        bench.kafka.restart_broker(broker).await.unwrap();
+    }
+    told.send(writing.finish(&bench, "rolling").await).unwrap();
+    tokio::time::timeout(Duration::from_secs(30), reading)
+        .await
+        .expect("read to the end")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_killed_one_after_the_other() {
+    let bench = three().await;
+    create(&bench, "murder", PARTITIONS).await;
+    let writing = Writing::start(&bench, "murder").await;
+    for broker in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        bench.kafka.kill_broker(broker).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        bench.kafka.start_broker(broker).await.unwrap();
+    }
+    writing.finish(&bench, "murder").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_hangs_is_replaced() {
+    let bench = three().await;
+    create(&bench, "frozen", PARTITIONS).await;
+    let writing = Writing::start(&bench, "frozen").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for broker in 0..2 {
+        bench.kafka.pause_broker(broker).await.unwrap();
+        // Longer than the session: another broker leads, and this one does not know.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        bench.kafka.resume_broker(broker).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    writing.finish(&bench, "frozen").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_few_replicas_are_waited_for() {
+    let bench = three().await;
+    create(&bench, "lonely", 1).await;
+    let cluster = bench.connect().await;
+    let mut options = ProducerOptions::default();
+    options.request_timeout = Duration::from_secs(2);
+    let producer = Producer::start(&cluster, options).await.unwrap();
+    bench.kafka.stop_broker(1).await.unwrap();
+    bench.kafka.kill_broker(2).await.unwrap();
+    let writing =
+        tokio::spawn(async move { write(&producer, "lonely", 0, batches(0, 200, 10, Codec::Lz4)).await });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!writing.is_finished());
+    bench.kafka.start_broker(1).await.unwrap();
+    bench.kafka.start_broker(2).await.unwrap();
+    assert_eq!(writing.await.unwrap().unwrap(), 2000);
+    holds_exactly_once(&bench, "lonely", 0, 2000).await;
+}
