@@ -1,231 +1,28 @@
 //! The guide's configurations and commands, as they stand there: only addresses, folders and the storage are replaced.
 //! The script that comes out is run with Apache Kafka's own tool, and the Java client says what each group reads next.
+//!
+//! [`every_key`] has the keys that the guide's configurations leave out, [`killed`] the worst day of our own guide.
 
-use std::collections::BTreeSet;
+mod configs;
+mod every_key;
+mod killed;
+mod report;
+mod source;
+mod tools;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
-use testkit::{
-    Cluster, ClusterOptions, Codec, Commit, GroupProtocol, JavaClient, NextRecord, ProduceRecord,
-    ProducerOptions, TransactionEnd,
-};
+use testkit::{Cluster, ClusterOptions, GroupProtocol, JavaClient, NextRecord};
 
 use crate::positions::Position;
 use crate::program::{Ran, Workplace, files_below};
 use crate::source::EPOCH;
-
-/// Phase 1 of the guide.
-const BACKUP: &str = r#"mode: backup
-backup_id: prod-backup-2024
-
-source:
-  bootstrap_servers:
-    - kafka-1:9092
-    - kafka-2:9092
-  topics:
-    include:
-      - "orders-*"
-      - "payments-*"
-
-storage:
-  backend: s3
-  bucket: kafka-backups
-  prefix: prod
-
-backup:
-  # Enable offset headers for three-phase restore (default: true)
-  include_offset_headers: true
-
-  # Optional: identify source cluster in headers
-  source_cluster_id: "prod-us-east-1"
-
-  compression: zstd
-  segment_max_bytes: 134217728  # 128MB
-"#;
-
-/// Phase 2 of the guide.
-const RESTORE: &str = r#"mode: restore
-backup_id: prod-backup-2024
-
-target:
-  bootstrap_servers:
-    - dr-kafka-1:9092
-    - dr-kafka-2:9092
-  topics:
-    include:
-      - "orders-*"
-      - "payments-*"
-
-storage:
-  backend: s3
-  bucket: kafka-backups
-  prefix: prod
-
-restore:
-  # Use header-based offset strategy
-  consumer_group_strategy: header-based
-
-  # Include original offset headers in produced records
-  include_original_offset_header: true
-
-  # Output offset mapping for Phase 3
-  offset_report: /var/kafka-backup/offset-mapping.json
-
-  # Consumer groups to reset (Phase 3)
-  consumer_groups:
-    - order-processor
-    - payment-processor
-    - notification-service
-
-  # Enable automatic offset reset (or use 'manual' for review first)
-  reset_consumer_offsets: false  # Set to true for auto-reset
-"#;
-
-const S3: &str = "  backend: s3\n  bucket: kafka-backups\n  prefix: prod\n";
-const FILES: &str = "  backend: filesystem\n  path: {backups}\n";
-
-/// Every key of the guide, none with its default or its value there, and those that came since.
-const EVERY_BACKUP_KEY: &str = r#"
-mode: backup
-backup_id: 2024
-source:
-  bootstrap_servers: [kafka-1:9092]
-  topics:
-    include: ["orders-*", "payments-*"]
-    exclude: ["*-card"]
-storage:
-  backend: filesystem
-  path: "{backups}"
-  prefix: prod/eu
-backup:
-  include_offset_headers: false
-  source_cluster_id: every-key
-  compression: lz4
-  segment_max_bytes: 1048576
-"#;
-
-const EVERY_RESTORE_KEY: &str = r#"
-mode: restore
-backup_id: 2024
-target:
-  bootstrap_servers: [dr-kafka-1:9092]
-  topics:
-    include: ["*"]
-    exclude: [orders-us]
-storage:
-  backend: filesystem
-  path: "{backups}"
-  prefix: prod/eu
-restore:
-  consumer_group_strategy: header-based
-  include_original_offset_header: false
-  offset_report: "{folder}/reports/every.json"
-  consumer_groups: [order-processor]
-  reset_consumer_offsets: true
-  on_existing_data: append
-"#;
-
-/// Where the groups stand on the source. The last one reads nothing that is backed up.
-const COMMITS: &[(&str, &str, i32, i64)] = &[
-    ("order-processor", "orders-eu", 0, 31),
-    ("order-processor", "orders-eu", 1, 60),
-    ("order-processor", "orders-us", 0, 3),
-    ("payment-processor", "orders-eu", 0, 45),
-    ("payment-processor", "payments-card", 0, 11),
-    ("notification-service", "payments-card", 0, 0),
-    ("stock-keeper", "stock", 0, 1),
-];
-
-/// The address in a configuration of the guide, and the cluster instead.
-fn placed(yaml: &str, cluster: &Cluster) -> String {
-    let server = &cluster.bootstrap_servers()[0];
-    [
-        "dr-kafka-1:9092",
-        "dr-kafka-2:9092",
-        "kafka-1:9092",
-        "kafka-2:9092",
-    ]
-    .iter()
-    .fold(yaml.replace(S3, FILES), |yaml, name| yaml.replace(name, server))
-    .replace("/var/kafka-backup", "{folder}/var/kafka-backup")
-}
-
-/// Topics whose offsets cannot stay what they are: transactions, aborted ones too, and a log that starts late.
-async fn fill(java: &JavaClient) {
-    for (topic, partitions) in [
-        ("orders-eu", 2),
-        ("orders-us", 1),
-        ("payments-card", 1),
-        ("stock", 1),
-    ] {
-        java.create_topic(topic, partitions, &[]).await.unwrap();
-    }
-    let record = |topic: &str, partition: i32, n: i64| {
-        ProduceRecord::new(topic, partition)
-            .value(format!("{topic}/{partition} {n}"))
-            .timestamp(EPOCH + n)
-    };
-    for (round, codec) in Codec::ALL.into_iter().cycle().take(6).enumerate() {
-        let batch: Vec<ProduceRecord> = (0..20)
-            .map(|n| record("orders-eu", n % 2, round as i64 * 20 + i64::from(n)))
-            .collect();
-        let options = ProducerOptions::new().codec(codec);
-        java.produce_with(&options, &[batch]).await.unwrap();
-    }
-    java.delete_records("orders-eu", 0, 25).await.unwrap();
-    let few: Vec<ProduceRecord> = (0..8)
-        .flat_map(|n| [record("orders-us", 0, n), record("stock", 0, n)])
-        .collect();
-    java.produce(&few).await.unwrap();
-    for round in 0..4 {
-        let records: Vec<ProduceRecord> = (0..4)
-            .map(|n| record("payments-card", 0, round * 4 + n))
-            .collect();
-        let end = if round == 2 {
-            TransactionEnd::Abort
-        } else {
-            TransactionEnd::Commit
-        };
-        java.transaction("guide", &records, end).await.unwrap();
-    }
-    for (group, topic, partition, offset) in COMMITS {
-        let commit = Commit::new(*topic, *partition, *offset);
-        java.commit(group, &[commit]).await.unwrap();
-    }
-}
-
-fn positions() -> Vec<Position> {
-    COMMITS
-        .iter()
-        .filter(|(_, topic, ..)| *topic != "stock")
-        .map(|(group, topic, partition, _)| ((*group).to_owned(), (*topic).to_owned(), *partition))
-        .collect()
-}
-
-/// What each position reads next; records are known by their values.
-async fn next(java: &JavaClient) -> Vec<(Position, NextRecord)> {
-    let positions = positions();
-    let next = java.next_records(&positions).await.unwrap();
-    positions.into_iter().zip(next).collect()
-}
-
-/// The groups named read what they would have read on the source, the others have no position.
-async fn assert_reset(java: &JavaClient, before: &[(Position, NextRecord)], groups: &[&str]) {
-    for ((position, before), (_, after)) in before.iter().zip(next(java).await) {
-        if !groups.contains(&position.0.as_str()) {
-            assert_eq!(after.committed, None, "{position:?} was not asked for");
-            continue;
-        }
-        assert!(
-            after.committed.is_some() && !after.out_of_range,
-            "{position:?}: {after:?}"
-        );
-        let value = |next: &NextRecord| next.record.as_ref().map(|record| record.value.clone());
-        assert_eq!(value(before), value(&after), "{position:?}: {before:?} {after:?}");
-    }
-}
+use configs::{BACKUP, FILES, RESTORE, S3, placed};
+use report::the_report_is_as_documented;
+use source::{assert_reset, fill, next};
+use tools::{finish, tools};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guide_from_its_first_command_to_its_last() {
@@ -282,9 +79,7 @@ async fn the_script_resets_the_groups(
     let ran = work.must(&args).await;
     assert_eq!(ran.stdout, "", "what goes to a file does not go to stdout");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let tool = work.path("bin");
-    std::fs::create_dir(&tool).unwrap();
-    testkit::consumer_groups_script(&tool).unwrap();
+    let tool = tools(work);
 
     let ran = run_script(&script, &tool, &["--dry-run"]).await;
     assert_eq!(ran.code, Some(0), "{ran:#?}");
@@ -325,9 +120,7 @@ async fn run_script(script: &Path, tool: &Path, args: &[&str]) -> Ran {
         .env_remove("BOOTSTRAP_SERVERS")
         .env_remove("KAFKA_CONSUMER_GROUPS")
         .env_remove("COMMAND_CONFIG");
-    tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()))
-        .await
-        .unwrap()
+    finish(command).await
 }
 
 /// The guide leaves `--storage-path` out here; where the default is not the folder, the environment names it.
@@ -374,143 +167,6 @@ async fn every_format_goes_to_a_file_and_to_stdout(work: &Workplace) {
     for part in ["prod-us-east-1", "orders-us", "order-processor", "No warnings."] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
-}
-
-/// The keys of the guide's example, and values of its types.
-fn the_report_is_as_documented(report: &Value) {
-    assert_eq!(report["source_cluster_id"], "prod-us-east-1");
-    assert!(report["created_at"].as_i64().unwrap() > EPOCH);
-    let keys = |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
-    let partitions = ["orders-eu/0", "orders-eu/1", "orders-us/0", "payments-card/0"].map(str::to_owned);
-    assert_eq!(keys(&report["entries"]), partitions.clone().into());
-    assert_eq!(keys(&report["detailed_mappings"]), partitions.into());
-    for (key, entry) in report["entries"].as_object().unwrap() {
-        let (topic, partition) = key.split_once('/').unwrap();
-        assert_eq!(entry["topic"], topic);
-        assert_eq!(
-            entry["partition"].as_i64().unwrap(),
-            partition.parse::<i64>().unwrap()
-        );
-        for key in [
-            "source_first_offset",
-            "source_last_offset",
-            "target_first_offset",
-            "target_last_offset",
-            "first_timestamp",
-            "last_timestamp",
-        ] {
-            assert!(entry[key].is_i64(), "{key} of {entry}");
-        }
-    }
-    for pair in report["detailed_mappings"].as_object().unwrap().values() {
-        for pair in pair.as_array().unwrap() {
-            for key in ["source_offset", "target_offset", "timestamp"] {
-                assert!(pair[key].is_i64(), "{key} of {pair}");
-            }
-        }
-    }
-    let groups = ["notification-service", "order-processor", "payment-processor"].map(str::to_owned);
-    assert_eq!(keys(&report["consumer_groups"]), groups.into());
-    for (group, topic, partition, offset) in COMMITS.iter().filter(|(_, topic, ..)| *topic != "stock") {
-        let of_group = &report["consumer_groups"][group];
-        assert_eq!(of_group["group_id"], *group);
-        let position = &of_group["offsets"][topic][partition.to_string()];
-        assert_eq!(position["source_offset"].as_i64(), Some(*offset), "{of_group}");
-        assert!(position["target_offset"].is_i64(), "{of_group}");
-        // There is no record to have a timestamp at the very end.
-        let at_the_end = position["resolution"] == "exact-end";
-        assert!(position["timestamp"].is_i64() || at_the_end, "{of_group}");
-    }
-    let standing = &report["consumer_groups"]["order-processor"]["offsets"]["orders-eu"]["0"];
-    assert_eq!(
-        (standing["target_offset"].as_i64(), standing["timestamp"].as_i64()),
-        (Some(6), Some(EPOCH + 62))
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_key_does_what_it_says() {
-    let cluster = Cluster::start(ClusterOptions::new().quick_retention())
-        .await
-        .unwrap();
-    let java = JavaClient::of(&cluster).await.unwrap();
-    fill(&java).await;
-    let before = next(&java).await;
-    let records = java.consume_all("orders-eu", 1).await.unwrap();
-    let work = Workplace::new();
-    work.config("backup.yaml", &placed(EVERY_BACKUP_KEY, &cluster));
-    let ran = work.must(&["backup", "--config", "backup.yaml"]).await;
-    assert!(
-        ran.stdout.contains("2 topic(s), 3 partition(s)"),
-        "payments-card is excluded: {ran:?}"
-    );
-    let made = files_below(&work.backups());
-    assert!(
-        made.iter()
-            .all(|path| path.starts_with(work.backups().join("prod/eu"))),
-        "{made:?}"
-    );
-
-    // The same cluster is the target, and has five other records: `append` writes behind them.
-    for group in ["order-processor", "payment-processor", "notification-service"] {
-        java.delete_group(group).await.unwrap();
-    }
-    for topic in ["orders-eu", "orders-us"] {
-        java.delete_topic(topic).await.unwrap();
-    }
-    java.create_topic("orders-eu", 2, &[]).await.unwrap();
-    let other: Vec<ProduceRecord> = (0..5)
-        .map(|_| ProduceRecord::new("orders-eu", 1).value("other"))
-        .collect();
-    java.produce(&other).await.unwrap();
-
-    // orders-us is excluded here, and one of the group's positions is on it: all that can be done is done, and said.
-    work.config("restore.yaml", &placed(EVERY_RESTORE_KEY, &cluster));
-    let ran = work.run(&["restore", "--config", "restore.yaml"]).await;
-    assert_eq!(ran.code, Some(3), "{ran:#?}");
-    assert!(
-        ran.stdout.contains("NOT RESOLVED") && ran.stdout.contains("orders-us/0"),
-        "{ran:#?}"
-    );
-    assert!(
-        !java
-            .list_topics(false)
-            .await
-            .unwrap()
-            .contains(&"orders-us".to_owned())
-    );
-    let restored = java.consume_all("orders-eu", 1).await.unwrap();
-    assert_eq!(restored.len(), 5 + records.len());
-    for (old, new) in records.iter().zip(&restored[5..]) {
-        assert_eq!(old.content(), new.content(), "and no header is added");
-    }
-    let after = next(&java).await;
-    for ((position, before), (_, after)) in before.iter().zip(&after) {
-        let reset = position.0 == "order-processor" && position.1 == "orders-eu";
-        assert_eq!(after.committed.is_some(), reset, "{position:?}: {after:?}");
-        if reset {
-            let value = |next: &NextRecord| next.record.as_ref().map(|record| record.value.clone());
-            assert_eq!(value(before), value(after), "{position:?}");
-        }
-    }
-    let report: Value =
-        serde_json::from_slice(&std::fs::read(work.path("reports/every.json")).unwrap()).unwrap();
-    assert_eq!(report["source_cluster_id"], "every-key");
-    the_mapping_is_found_below_the_prefix(&work, &report).await;
-}
-
-/// The prefix comes from the configuration, or is part of the path.
-async fn the_mapping_is_found_below_the_prefix(work: &Workplace, report: &Value) {
-    let below = work.backups().join("prod/eu").display().to_string();
-    let args = ["offset-mapping", "--backup-id", "2024", "--format", "json"];
-    for place in [["--config", "restore.yaml"], ["--storage-path", &below]] {
-        let ran = work.must(&[&args[..], &place].concat()).await;
-        assert_eq!(&serde_json::from_str::<Value>(&ran.stdout).unwrap(), report);
-    }
-    let above = work.backups().display().to_string();
-    work.run(&[&args[..], &["--storage-path", &above]].concat())
-        .await
-        .failed_saying(&["there is no backup `2024`"]);
 }
 
 #[tokio::test]

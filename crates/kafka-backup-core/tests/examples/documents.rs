@@ -4,8 +4,6 @@
 //! other sections are made up here. A block that begins with ` ```yaml wrong ` is a mistake, and the ` ```text ` block
 //! behind it is what the program says about it.
 
-use std::collections::BTreeMap;
-
 use kafka_backup_core::Config;
 
 const GUIDE: &str = include_str!("../../../../docs/guide.md");
@@ -52,45 +50,50 @@ impl Block {
     fn check(&self) -> Result<Config, String> {
         // The one variable that the documentation sets.
         let text = self.text.replace("${TARGET}", "dr-kafka-1:9092");
-        let text = if self.is_whole() { text } else { completed(&text) };
-        Config::from_yaml(&text, "the file").map_err(|error| error.to_string())
+        let mode = mode(&text);
+        // A mistake is shown without what surrounds it; what is right must be right as it stands.
+        let text = if self.is_whole() && self.info == "yaml" {
+            text
+        } else {
+            completed(text, mode)
+        };
+        Config::from_yaml(&text, format!("{mode}.yaml")).map_err(|error| error.to_string())
     }
 }
 
-/// Sections with those that a file needs beside them.
-fn completed(text: &str) -> String {
-    let mut own: BTreeMap<&str, String> = BTreeMap::new();
-    let mut section = "";
-    for line in text.lines() {
-        let begins = line
-            .split(':')
-            .next()
-            .filter(|_| !line.starts_with([' ', '#', '-']));
-        section = begins.filter(|name| !name.is_empty()).unwrap_or(section);
-        *own.entry(section).or_default() += &format!("{line}\n");
-    }
-    let restores = own.contains_key("restore") || own.contains_key("target");
-    let (mode, cluster) = if restores {
-        ("restore", "target")
-    } else {
-        ("backup", "source")
+/// The names of a file's sections.
+fn sections(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.starts_with([' ', '#']))
+        .filter_map(|line| line.split_once(':').map(|(name, _)| name))
+}
+
+fn mode(text: &str) -> &'static str {
+    let restores = match text.lines().find_map(|line| line.strip_prefix("mode: ")) {
+        Some(mode) => mode == "restore",
+        None => sections(text).any(|name| name == "restore" || name == "target"),
     };
+    if restores { "restore" } else { "backup" }
+}
+
+/// Sections, and behind them those that a file needs beside them.
+fn completed(mut text: String, mode: &str) -> String {
+    let cluster = if mode == "restore" { "target" } else { "source" };
     let made_up = [
-        ("mode", format!("mode: {mode}\n")),
-        ("backup_id", "backup_id: b\n".to_owned()),
+        ("mode", format!(" {mode}")),
+        ("backup_id", " b".to_owned()),
         (
             cluster,
-            format!("{cluster}:\n  bootstrap_servers: ['kafka-1:9092']\n  topics:\n    include: ['*']\n"),
+            "\n  bootstrap_servers: ['kafka-1:9092']\n  topics:\n    include: ['*']".to_owned(),
         ),
-        (
-            "storage",
-            "storage:\n  backend: filesystem\n  path: /backups\n".to_owned(),
-        ),
+        ("storage", "\n  backend: filesystem\n  path: /backups".to_owned()),
     ];
-    for (name, text) in made_up {
-        own.entry(name).or_insert(text);
+    for (name, content) in made_up {
+        if !sections(&text).any(|section| section == name) {
+            text += &format!("{name}:{content}\n");
+        }
     }
-    own.into_values().collect()
+    text
 }
 
 #[test]
@@ -132,16 +135,21 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The keys of a document's tables: the first cell of each row, when it is code.
-fn documented_keys() -> Vec<&'static str> {
-    let rows = KEYS.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.filter_map(|row| row.split_once('`').map(|(key, _)| key))
-        .collect()
+/// The first cells of the tables of keys.
+fn documented_keys() -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut in_keys = false;
+    for line in KEYS.lines() {
+        in_keys = line.starts_with('|') && (in_keys || line.starts_with("| key |"));
+        let key = line.strip_prefix("| `").and_then(|row| row.split_once('`'));
+        keys.extend(key.filter(|_| in_keys).map(|(key, _)| key.to_owned()));
+    }
+    keys
 }
 
 #[test]
 fn the_reference_has_every_key_and_no_other() {
-    let documented = documented_keys();
+    let mut documented = documented_keys();
     // The program itself says which keys it knows, when it is given one that is like none of them.
     let sections = ["", "source", "target", "topics", "storage", "backup", "restore"];
     let mut known: Vec<String> = Vec::new();
@@ -160,7 +168,6 @@ fn the_reference_has_every_key_and_no_other() {
             known.push(name);
         }
     }
-    let mut documented: Vec<String> = documented.into_iter().map(str::to_owned).collect();
     documented.sort();
     known.sort();
     assert_eq!(documented, known);

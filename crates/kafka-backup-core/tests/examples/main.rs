@@ -6,6 +6,12 @@
 //! - [`documents`]: every configuration in the documentation is one that the program takes
 //!
 //! [`site`] has the cluster that is backed up and the one that is restored to.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "examples print, and a step of a test that fails ends the test"
+)]
 
 mod auto_reset;
 mod documents;
