@@ -60,7 +60,9 @@ async fn every_record_and_every_position_arrives() {
     drop(source);
 
     // Unless a topic says otherwise, this cluster deletes what is older than an hour.
-    let options = ClusterOptions::new().quick_retention().property("log.retention.ms", 3_600_000);
+    let options = ClusterOptions::new()
+        .quick_retention()
+        .property("log.retention.ms", 3_600_000);
     let target = Cluster::start(options).await.unwrap();
     let java = JavaClient::of(&target).await.unwrap();
     for (compression, headers) in [("zstd", false), ("lz4", true), ("none", false)] {

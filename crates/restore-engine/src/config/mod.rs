@@ -65,6 +65,13 @@ pub struct ClusterTopics {
     pub exclude: Vec<String>,
 }
 
+impl From<ClusterTopics> for kafka_wire::ClusterConfig {
+    /// How to reach the cluster.
+    fn from(cluster: ClusterTopics) -> Self {
+        Self::new(cluster.bootstrap_servers)
+    }
+}
+
 /// What `mode: backup` runs with.
 #[derive(Debug, Clone)]
 pub struct BackupConfig {
@@ -253,7 +260,7 @@ fn resolve_storage(section: StorageSection) -> Result<StorageConfig, String> {
             Ok(StorageConfig::Filesystem { path: PathBuf::from(path), prefix })
         }
         "s3" => Err("storage.backend: this version stores backups in files only; `s3` is not built in. Use `backend: \
-                     filesystem` with a `path`, which may be a mounted bucket or a folder that you sync"
+                     filesystem` with a `path`"
             .into()),
         other => Err(error::not_one_of("storage.backend", other, &["filesystem", "s3"])),
     }
