@@ -102,7 +102,7 @@ fn other_spellings_are_not_names() {
 }
 
 /// Every name of a backup set that these numbers and this id can make, with the prefix under which it is listed.
-fn names(id: &str, numbers: (u64, u64, u64), time: i64, run: &str) -> [(String, String); 4] {
+fn names(id: &str, numbers: (u64, u64, u64), time: i64, run: &str) -> [(String, String); 5] {
     let (a, b, c) = numbers;
     [
         (manifest_name(id, a), manifests_prefix(id)),
