@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use offset_mapping::render::visible;
 use restore_engine::ThreePhaseRestore;
 use restore_engine::reset::{GroupResetOutcome, OffsetResetReport};
 
@@ -52,14 +53,14 @@ fn outcome(report: &OffsetResetReport) -> String {
     );
     for group in &report.groups {
         match &group.outcome {
-            GroupResetOutcome::Refused(why) => text += &format!("  {}: not changed: {why}\n", group.group_id),
+            GroupResetOutcome::Refused(why) => {
+                text += &format!("  {}: not changed: {}\n", visible(&group.group_id), visible(why));
+            }
             GroupResetOutcome::Partial(failures) => {
-                text += &format!(
-                    "  {}: changed in part; these positions were not set:\n",
-                    group.group_id
-                );
+                let group = visible(&group.group_id);
+                text += &format!("  {group}: changed in part; these positions were not set:\n");
                 for failure in failures {
-                    text += &format!("    {}: {}\n", failure.partition, failure.problem);
+                    text += &format!("    {}: {}\n", failure.partition, visible(&failure.problem));
                 }
             }
             _ => {}

@@ -159,6 +159,11 @@ impl Lane {
         };
         match cursor.advance(answer, read_committed) {
             Ok(Outcome::Progress(fetched)) => self.progressed(cursor, fetched, readable).await,
+            Ok(Outcome::Empty) if cursor.end_offset.is_some_and(|end| (0..end).contains(&readable)) => {
+                let end = cursor.end_offset.unwrap_or(readable);
+                let error = cursor.error(PartitionProblem::EndMissing { readable, end });
+                self.shared.retry_later(cursor, error);
+            }
             Ok(Outcome::Empty) => {
                 cursor.hot &= full;
                 cursor.recovered();

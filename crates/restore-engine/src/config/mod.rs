@@ -260,7 +260,7 @@ fn resolve_storage(section: StorageSection) -> Result<StorageConfig, String> {
             Ok(StorageConfig::Filesystem { path: PathBuf::from(path), prefix })
         }
         "s3" => Err("storage.backend: this version stores backups in files only; `s3` is not built in. Use `backend: \
-                     filesystem` with a `path`, which may be a mounted bucket or a folder that you sync"
+                     filesystem` with a `path`"
             .into()),
         other => Err(error::not_one_of("storage.backend", other, &["filesystem", "s3"])),
     }

@@ -9,6 +9,7 @@ mod execute;
 mod gather;
 
 use kafka_wire::Cluster;
+use tokio_util::sync::CancellationToken;
 use offset_mapping::{OffsetMapping, OffsetResetPlan, OffsetResetStrategy};
 
 pub use execute::{GroupReset, GroupResetOutcome, OffsetResetReport, PartitionFailure};
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 pub struct OffsetResetExecutor {
     cluster: Cluster,
     bootstrap_servers: Vec<String>,
+    cancel: CancellationToken,
 }
 
 impl OffsetResetExecutor {
@@ -28,7 +30,22 @@ impl OffsetResetExecutor {
         Self {
             cluster,
             bootstrap_servers,
+            cancel: CancellationToken::new(),
         }
+    }
+
+    /// The same with a token that ends an execution between two groups.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// A plan with the positions that it is about to replace as they are now: what an undo starts from.
+    pub async fn refresh_plan(&self, plan: &OffsetResetPlan) -> Result<OffsetResetPlan> {
+        let mut plan = plan.clone();
+        gather::previous_positions(&self.cluster, &mut plan).await?;
+        Ok(plan)
     }
 
     /// The plan for `groups` (all groups of the mapping when empty), with the positions that the groups have on this
@@ -52,7 +69,7 @@ impl OffsetResetExecutor {
             return Err(Error::Reset { problem });
         }
         self.check_cluster(plan.target_cluster_id.as_deref())?;
-        execute::execute(&self.cluster, plan).await
+        execute::execute(&self.cluster, plan, &self.cancel).await
     }
 
     /// Offsets of one cluster mean nothing on another one, where they may still lie within the logs.

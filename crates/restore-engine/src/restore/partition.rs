@@ -237,9 +237,11 @@ async fn prepare(
         let mut preparation = preparation;
         let damaged = |e: &dyn std::fmt::Display| Error::damaged(&block.object, e);
         let batches = decode_block(&block.entry, stored).map_err(|e| damaged(&e))?;
-        let prepared = preparation.block(permit.attach(batches), last);
-        let prepared =
+        let (mut held, raw) = (permit, batches.len());
+        let prepared = preparation.block(held.split(raw).attach(batches), last);
+        let mut prepared =
             prepared.map_err(|e| damaged(&format!("block at byte {}: {e}", block.entry.position)))?;
+        prepared.hold(held);
         Ok((prepared, preparation))
     };
     shared.context.workers.run(work).await?
