@@ -73,7 +73,8 @@ fn write(mapping: &OffsetMapping, args: &OffsetMappingArgs, out: &mut dyn Write)
         Format::Text => out.write_all(render::mapping_text(mapping).as_bytes())?,
         Format::ShellScript => {
             let all: [&str; 0] = [];
-            let plan = OffsetResetPlan::build(mapping, &all, OffsetResetStrategy::Manual).map_err(io::Error::other)?;
+            let plan = OffsetResetPlan::build(mapping, &all, OffsetResetStrategy::Manual)
+                .map_err(io::Error::other)?;
             out.write_all(render::reset_script(&plan, &mapping.target_bootstrap_servers).as_bytes())?;
         }
     }
