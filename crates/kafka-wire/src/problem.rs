@@ -37,7 +37,9 @@ pub enum PartitionProblem {
 
     /// The log ends before the end offset that was asked for. It passes while a new leader learns what is replicated; when
     /// it stays, the log was cut.
-    #[error("the log can be read to offset {readable} only, and is to be read to {end}: it may have been truncated")]
+    #[error(
+        "the log can be read to offset {readable} only, and is to be read to {end}: it may have been truncated"
+    )]
     EndMissing {
         /// Where what can be read ends.
         readable: i64,

@@ -83,7 +83,9 @@ impl<'a> Catalog<'a> {
             .storage
             .list(&layout::mappings_prefix(backup_id))
             .await?;
-        let newest = stored.into_iter().find(|object| layout::parse_mapping_name(&object.name).is_some());
+        let newest = stored
+            .into_iter()
+            .find(|object| layout::parse_mapping_name(&object.name).is_some());
         let Some(newest) = newest else {
             if self.manifests(backup_id).await?.is_empty() {
                 return Err(self.unknown(backup_id).await);

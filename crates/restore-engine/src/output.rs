@@ -51,7 +51,10 @@ struct Staged {
 
 impl Staged {
     fn new(beside: &Path) -> io::Result<Self> {
-        let mut name = beside.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
+        let mut name = beside
+            .file_name()
+            .ok_or(io::ErrorKind::InvalidFilename)?
+            .to_owned();
         name.push(format!(".staged-{:016x}", rand::random::<u64>()));
         let path = beside.with_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;

@@ -35,7 +35,9 @@ impl<'a> TopicSelection<'a> {
     pub(crate) fn check_every_entry(&self, place: &str, all: &[String]) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         for entry in &self.wanted.include {
-            let glob = Glob::new(entry).map_err(|e| Error::Internal(format!("glob {entry}: {e}")))?.compile_matcher();
+            let glob = Glob::new(entry)
+                .map_err(|e| Error::Internal(format!("glob {entry}: {e}")))?
+                .compile_matcher();
             if all.iter().any(|topic| topic == entry || glob.is_match(topic)) {
                 continue;
             }

@@ -62,16 +62,22 @@ impl ThreePhaseRestore {
         let restore_report = self.run_restore_phase().await?;
         let strategy = match (self.config.strategy, self.config.reset_consumer_offsets) {
             (ConsumerGroupStrategy::Skip, _) => {
-                return Ok(ThreePhaseReport { restore_report, offset_reset_plan: None, offset_reset_report: None });
+                return Ok(ThreePhaseReport {
+                    restore_report,
+                    offset_reset_plan: None,
+                    offset_reset_report: None,
+                });
             }
             (ConsumerGroupStrategy::Manual, _) => OffsetResetStrategy::Manual,
             (ConsumerGroupStrategy::HeaderBased, true) => OffsetResetStrategy::Auto,
             (ConsumerGroupStrategy::HeaderBased, false) => OffsetResetStrategy::DryRun,
         };
         match self.reset_phase(&restore_report.offset_mapping, strategy).await {
-            Ok((plan, report)) => {
-                Ok(ThreePhaseReport { restore_report, offset_reset_plan: Some(plan), offset_reset_report: report })
-            }
+            Ok((plan, report)) => Ok(ThreePhaseReport {
+                restore_report,
+                offset_reset_plan: Some(plan),
+                offset_reset_report: report,
+            }),
             Err(error) => Err(Error::AfterRestore {
                 restored: format!(
                     "All {} records are restored, and their mapping is kept: the groups can be reset with a script from \
@@ -88,7 +94,9 @@ impl ThreePhaseRestore {
         mapping: &OffsetMapping,
         strategy: OffsetResetStrategy,
     ) -> Result<(OffsetResetPlan, Option<OffsetResetReport>)> {
-        let plan = self.generate_offset_reset_plan(mapping, &self.config.consumer_groups, strategy).await?;
+        let plan = self
+            .generate_offset_reset_plan(mapping, &self.config.consumer_groups, strategy)
+            .await?;
         let report = match strategy {
             OffsetResetStrategy::Auto => Some(self.apply_offset_reset(&plan).await?),
             _ => None,
@@ -135,7 +143,11 @@ impl ThreePhaseRestore {
                 return executor.execute_plan(plan).await;
             }
             let plan = executor.refresh_plan(plan).await?;
-            let name = layout::reset_name(&self.backup_id, self.context.now_ms, &format!("{:016x}", rand::random::<u64>()));
+            let name = layout::reset_name(
+                &self.backup_id,
+                self.context.now_ms,
+                &format!("{:016x}", rand::random::<u64>()),
+            );
             let json = executor.generate_json_report(&plan)?;
             self.context.storage.put(&name, json.into()).await?;
             executor.execute_plan(&plan).await

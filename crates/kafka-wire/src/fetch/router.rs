@@ -67,10 +67,11 @@ impl Shared {
         self.cluster.config().request_timeout
     }
 
-    /// Bytes to ask for in one request, so that every lane can have one in flight.
+    /// Bytes to ask for in one request, so that every lane can have one in flight and half of the budget is left for
+    /// what was read.
     pub(super) fn response_limit(&self) -> usize {
         let lanes = self.lanes.load(Ordering::Relaxed).max(1);
-        let part = self.options.budget.total() / lanes;
+        let part = self.options.budget.total() / 2 / lanes;
         self.options.max_bytes.min(part.max(LEAST_BYTES))
     }
 

@@ -5,6 +5,13 @@
 //! * `faults`: lost answers, cut connections, a broker that hangs or is killed; nothing lost, nothing twice
 //! * `failover`: three brokers, leaders that change while partitions are read and written
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod failover;
 mod faults;
 mod fetching;

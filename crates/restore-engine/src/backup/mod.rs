@@ -24,8 +24,8 @@ use crate::config::BackupConfig;
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::observe::{Event, Phase};
-use crate::storage::StorageError;
 use crate::selection::TopicSelection;
+use crate::storage::StorageError;
 
 /// What a backup has done.
 #[derive(Debug, Clone)]
@@ -57,7 +57,9 @@ pub struct BackupReport {
 pub async fn run(context: &Context, backup_id: &str, config: &BackupConfig) -> Result<BackupReport> {
     // Part of the names of all segments of this run.
     let writer_nonce = rand::random();
-    let done = context.unless_cancelled(backup(context, backup_id, config, writer_nonce)).await;
+    let done = context
+        .unless_cancelled(backup(context, backup_id, config, writer_nonce))
+        .await;
     let done = done.and_then(|done| done);
     if done.is_err() {
         remove_segments(context, backup_id, writer_nonce).await;
@@ -65,11 +67,18 @@ pub async fn run(context: &Context, backup_id: &str, config: &BackupConfig) -> R
     done
 }
 
-async fn backup(context: &Context, backup_id: &str, config: &BackupConfig, writer_nonce: u64) -> Result<BackupReport> {
+async fn backup(
+    context: &Context,
+    backup_id: &str,
+    config: &BackupConfig,
+    writer_nonce: u64,
+) -> Result<BackupReport> {
     Catalog::new(context).refuse_existing(backup_id).await?;
     let mut client = ClusterConfig::new(config.source.bootstrap_servers.clone());
     client.recycled_buffer_bytes = context.memory_bytes / 4;
-    let cluster = Cluster::connect(client).await.map_err(Error::kafka("connecting to the source cluster"))?;
+    let cluster = Cluster::connect(client)
+        .await
+        .map_err(Error::kafka("connecting to the source cluster"))?;
     let result = backup_from(&cluster, context, backup_id, config, writer_nonce).await;
     cluster.close().await;
     result
@@ -78,7 +87,9 @@ async fn backup(context: &Context, backup_id: &str, config: &BackupConfig, write
 /// Removes what a failed run has published: without a manifest no reader looks at it, and a full disk would stay full. What
 /// cannot be removed is told.
 async fn remove_segments(context: &Context, backup_id: &str, writer_nonce: u64) {
-    let ours = |name: &str| layout::parse_segment_name(name).is_some_and(|segment| segment.writer_nonce == writer_nonce);
+    let ours = |name: &str| {
+        layout::parse_segment_name(name).is_some_and(|segment| segment.writer_nonce == writer_nonce)
+    };
     let removed = async {
         for object in context.storage.list(&layout::segments_prefix(backup_id)).await? {
             if ours(&object.name) {
@@ -88,7 +99,11 @@ async fn remove_segments(context: &Context, backup_id: &str, writer_nonce: u64) 
         Ok::<_, StorageError>(())
     };
     if let Err(error) = removed.await {
-        let text = format!("segments of the failed backup may be left in {}: {}", context.storage.describe(), chain(&error));
+        let text = format!(
+            "segments of the failed backup may be left in {}: {}",
+            context.storage.describe(),
+            chain(&error)
+        );
         context.observer.event(&Event::Warning(text));
     }
 }

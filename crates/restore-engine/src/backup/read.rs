@@ -181,7 +181,11 @@ impl<'a> Reading<'a> {
 impl Reader {
     /// What is still to be read.
     fn wanted(&self) -> Option<FetchPartition> {
-        let PartitionRef { topic, topic_id, partition } = &self.reference;
+        let PartitionRef {
+            topic,
+            topic_id,
+            partition,
+        } = &self.reference;
         (self.next_offset < self.partition.end_offset).then(|| {
             FetchPartition::new(topic.clone(), *partition, self.next_offset)
                 .with_topic_id(topic_id.0)

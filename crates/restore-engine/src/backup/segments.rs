@@ -78,7 +78,11 @@ impl SegmentSink {
     /// Publishes what is still open and returns all segments in the order of their numbers.
     pub(super) async fn finish(mut self) -> Result<Vec<Segment>> {
         drop(self.queue);
-        let ended = self.task.join_next().await.ok_or_else(|| Error::Internal("there is no segment writer".to_owned()))?;
+        let ended = self
+            .task
+            .join_next()
+            .await
+            .ok_or_else(|| Error::Internal("there is no segment writer".to_owned()))?;
         ended.map_err(|join| Error::Internal(format!("the segment writer stopped: {join}")))?
     }
 }

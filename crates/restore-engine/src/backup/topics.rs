@@ -28,8 +28,12 @@ pub(super) async fn describe(
         .values()
         .filter(|topic| selection.contains(&topic.name, topic.internal))
         .collect();
-    let all: Vec<String> =
-        metadata.topics.values().filter(|topic| !topic.internal).map(|topic| topic.name.clone()).collect();
+    let all: Vec<String> = metadata
+        .topics
+        .values()
+        .filter(|topic| !topic.internal)
+        .map(|topic| topic.name.clone())
+        .collect();
     let named: Vec<String> = metadata.topics.keys().cloned().collect();
     for warning in selection.check_every_entry("the source cluster", &named)? {
         context.observer.event(&Event::Warning(warning));
@@ -50,7 +54,11 @@ pub(super) async fn describe(
 
 fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> Result<Topic> {
     if let Some(code) = topic.error {
-        return Err(Error::partition(&topic.name, 0, format!("the cluster cannot describe the topic now ({code}); try again")));
+        return Err(Error::partition(
+            &topic.name,
+            0,
+            format!("the cluster cannot describe the topic now ({code}); try again"),
+        ));
     }
     let numbers: Vec<i32> = topic.partitions.keys().copied().collect();
     if numbers.iter().zip(0..).any(|(have, want)| *have != want) {

@@ -9,8 +9,8 @@ mod execute;
 mod gather;
 
 use kafka_wire::Cluster;
-use tokio_util::sync::CancellationToken;
 use offset_mapping::{OffsetMapping, OffsetResetPlan, OffsetResetStrategy};
+use tokio_util::sync::CancellationToken;
 
 pub use execute::{GroupReset, GroupResetOutcome, OffsetResetReport, PartitionFailure};
 

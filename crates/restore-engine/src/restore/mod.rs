@@ -72,7 +72,12 @@ pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> 
     client.recycled_buffer_bytes = context.memory_bytes / 8;
     let connected = context.unless_cancelled(Cluster::connect(client)).await?;
     let cluster = connected.map_err(Error::kafka("connecting to the target cluster"))?;
-    let restore = Restore { context, manifest: &manifest, config, cluster: &cluster };
+    let restore = Restore {
+        context,
+        manifest: &manifest,
+        config,
+        cluster: &cluster,
+    };
     let result = restore.run().await;
     cluster.close().await;
     result
@@ -88,16 +93,27 @@ struct Restore<'a> {
 
 impl Restore<'_> {
     async fn run(&self) -> Result<RestoreReport> {
-        let Self { context, manifest, config, cluster } = self;
+        let Self {
+            context,
+            manifest,
+            config,
+            cluster,
+        } = self;
         let places = MappingPlaces::prepare(context, manifest, config.offset_report.as_deref()).await?;
-        let plan = context.unless_cancelled(plan::make(cluster, context, manifest, config)).await??;
+        let plan = context
+            .unless_cancelled(plan::make(cluster, context, manifest, config))
+            .await??;
         self.announce(&plan);
         self.finish_earlier_restores().await?;
         if context.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
 
-        let names: Vec<String> = plan.topics.iter().map(|topic| topic.source.name.clone()).collect();
+        let names: Vec<String> = plan
+            .topics
+            .iter()
+            .map(|topic| topic.source.name.clone())
+            .collect();
         let partitions = plan.partitions();
         let settings = topics::final_settings(cluster, &plan.topics).await?;
         let kept = KeptSettings::keep(context, &manifest.backup_id, cluster, settings).await?;
@@ -107,7 +123,9 @@ impl Restore<'_> {
         };
         let mapping = self.mapping(written);
         self.settle(&mapping, &places, kept, &names).await?;
-        context.observer.event(&Event::Finished { phase: Phase::Restore });
+        context.observer.event(&Event::Finished {
+            phase: Phase::Restore,
+        });
         Ok(RestoreReport {
             backup_id: manifest.backup_id.clone(),
             topics: names.len(),
@@ -121,21 +139,35 @@ impl Restore<'_> {
     fn announce(&self, plan: &RestorePlan) {
         let (topics, partitions) = (plan.topics.len(), plan.partitions());
         let total = plan.records();
-        self.context.observer.event(&Event::Started { phase: Phase::Restore, topics, partitions, total });
+        self.context.observer.event(&Event::Started {
+            phase: Phase::Restore,
+            topics,
+            partitions,
+            total,
+        });
         self.warn(plan.warnings.iter().cloned());
     }
 
     fn warn(&self, warnings: impl IntoIterator<Item = String>) {
-        warnings.into_iter().for_each(|warning| self.context.observer.event(&Event::Warning(warning)));
+        warnings
+            .into_iter()
+            .for_each(|warning| self.context.observer.event(&Event::Warning(warning)));
     }
 
     /// A restore that was killed has left its topics sheltered. The plan was made already: topics that hold its records are
     /// refused, or are to be appended to, so nobody is writing them now.
     async fn finish_earlier_restores(&self) -> Result<()> {
-        let Self { context, manifest, cluster, .. } = self;
+        let Self {
+            context,
+            manifest,
+            cluster,
+            ..
+        } = self;
         for left in KeptSettings::left_behind(context, &manifest.backup_id, cluster).await? {
             let topics = left.topics().join(", ");
-            self.warn([format!("an earlier restore did not end; its topics get their settings back: {topics}")]);
+            self.warn([format!(
+                "an earlier restore did not end; its topics get their settings back: {topics}"
+            )]);
             self.warn(left.put_back(context, cluster).await?);
         }
         Ok(())
@@ -150,7 +182,12 @@ impl Restore<'_> {
         let producer = Producer::start(self.cluster, options).await;
         let producer = producer.map_err(Error::kafka("starting a producer on the target"))?;
         let budget = ByteBudget::new(self.context.memory_bytes);
-        let shared = Shared { context: self.context.clone(), producer, budget, progress: Arc::default() };
+        let shared = Shared {
+            context: self.context.clone(),
+            producer,
+            budget,
+            progress: Arc::default(),
+        };
         let jobs = jobs(self.manifest, self.config, plan, &max_batch_bytes);
         let restored = map_bounded(jobs, PARALLEL, |job| restore_partition(shared.clone(), job)).await?;
         self.check_ends(&restored).await?;
@@ -161,9 +198,18 @@ impl Restore<'_> {
     async fn check_ends(&self, restored: &[RestoredPartition]) -> Result<()> {
         let name = |r: &RestoredPartition| kafka_wire::TopicPartition::new(r.topic.as_str(), r.partition);
         let partitions: Vec<_> = restored.iter().map(name).collect();
-        let ends = plan::list_offsets(self.cluster, OffsetSpec::Latest, IsolationLevel::ReadUncommitted, &partitions).await?;
+        let ends = plan::list_offsets(
+            self.cluster,
+            OffsetSpec::Latest,
+            IsolationLevel::ReadUncommitted,
+            &partitions,
+        )
+        .await?;
         for partition in restored {
-            let expected = partition.map.target_last().map_or(partition.map.target_next(), |last| last + 1);
+            let expected = partition
+                .map
+                .target_last()
+                .map_or(partition.map.target_next(), |last| last + 1);
             let found = ends.get(&name(partition)).copied();
             if found != Some(expected) {
                 let found = found.map_or("at an unknown offset".to_owned(), |end| format!("at {end}"));
@@ -185,39 +231,72 @@ impl Restore<'_> {
         }
         if matches!(error, Error::Cancelled) {
             let topics = topics.join(", ");
-            self.warn([format!("the target has some records of {topics}, and not others: delete them before the next try")]);
+            self.warn([format!(
+                "the target has some records of {topics}, and not others: delete them before the next try"
+            )]);
             return error;
         }
-        Error::Unfinished { topics, source: Box::new(error) }
+        Error::Unfinished {
+            topics,
+            source: Box::new(error),
+        }
     }
 
     /// The records are there. The mapping is saved first: without it they are of no use to the groups.
-    async fn settle(&self, mapping: &OffsetMapping, places: &MappingPlaces<'_>, kept: KeptSettings, topics: &[String]) -> Result<()> {
-        let Self { context, manifest, cluster, .. } = self;
+    async fn settle(
+        &self,
+        mapping: &OffsetMapping,
+        places: &MappingPlaces<'_>,
+        kept: KeptSettings,
+        topics: &[String],
+    ) -> Result<()> {
+        let Self {
+            context,
+            manifest,
+            cluster,
+            ..
+        } = self;
         let saved = places.save(context, mapping).await;
         let put_back = kept.put_back(context, cluster).await;
         let records = mapping.detailed_mapping_count();
         if let Err(error) = saved {
             self.warn(put_back.err().map(|error| chain(&error)));
             let restored = format!("All {records} records are restored, but the mapping could not be saved.");
-            return Err(Error::AfterRestore { restored, source: Box::new(error) });
+            return Err(Error::AfterRestore {
+                restored,
+                source: Box::new(error),
+            });
         }
         match put_back {
             Ok(warnings) => self.warn(warnings),
             Err(error) => {
-                let restored = format!("All {records} records are restored, and the mapping is in {}.", places.object);
-                return Err(Error::AfterRestore { restored, source: Box::new(error) });
+                let restored = format!(
+                    "All {records} records are restored, and the mapping is in {}.",
+                    places.object
+                );
+                return Err(Error::AfterRestore {
+                    restored,
+                    source: Box::new(error),
+                });
             }
         }
         match retention::warnings(cluster, context, manifest, topics).await {
             Ok(warnings) => self.warn(warnings),
-            Err(error) => self.warn([format!("whether the target will delete old records is not known: {}", chain(&error))]),
+            Err(error) => self.warn([format!(
+                "whether the target will delete old records is not known: {}",
+                chain(&error)
+            )]),
         }
         Ok(())
     }
 
     fn mapping(&self, restored: Vec<RestoredPartition>) -> OffsetMapping {
-        let Self { context, manifest, config, cluster } = self;
+        let Self {
+            context,
+            manifest,
+            config,
+            cluster,
+        } = self;
         let mut mapping = OffsetMapping::new(context.now_ms);
         mapping.backup_id = Some(manifest.backup_id.clone());
         mapping.source_cluster_id = source_cluster(manifest).cloned();
@@ -230,7 +309,10 @@ impl Restore<'_> {
 
 /// What the operator calls the source, or else what it calls itself.
 fn source_cluster(manifest: &Manifest) -> Option<&String> {
-    manifest.source_cluster_id.as_ref().or(manifest.cluster_id.as_ref())
+    manifest
+        .source_cluster_id
+        .as_ref()
+        .or(manifest.cluster_id.as_ref())
 }
 
 fn jobs(

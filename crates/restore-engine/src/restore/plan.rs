@@ -99,7 +99,11 @@ pub(super) async fn make(
     if !problems.is_empty() {
         return Err(Error::TargetNotReady { problems });
     }
-    Ok(RestorePlan { topics, blocks, warnings })
+    Ok(RestorePlan {
+        topics,
+        blocks,
+        warnings,
+    })
 }
 
 /// The topics of the backup that are meant, and what is odd about the wishes.
@@ -108,18 +112,28 @@ fn choose<'a>(manifest: &'a Manifest, config: &RestoreConfig) -> Result<(Vec<&'a
     let place = format!("backup `{}`", manifest.backup_id);
     let all: Vec<String> = manifest.topics.iter().map(|topic| topic.name.clone()).collect();
     let mut warnings = selection.check_every_entry(&place, &all)?;
-    let meant = manifest.topics.iter().filter(|topic| selection.contains(&topic.name, is_internal(&topic.name)));
+    let meant = manifest
+        .topics
+        .iter()
+        .filter(|topic| selection.contains(&topic.name, is_internal(&topic.name)));
     let chosen: Vec<&Topic> = meant.collect();
     if chosen.is_empty() {
         return Err(selection.nothing_matches(&place, &all));
     }
     if let Some(internal) = chosen.iter().find(|topic| is_internal(&topic.name)) {
-        let problem = format!("{} belongs to Kafka itself: writing into it would break the target", internal.name);
-        return Err(Error::TargetNotReady { problems: vec![problem] });
+        let problem = format!(
+            "{} belongs to Kafka itself: writing into it would break the target",
+            internal.name
+        );
+        return Err(Error::TargetNotReady {
+            problems: vec![problem],
+        });
     }
     for group in &config.consumer_groups {
         if manifest.group(group).is_none() {
-            warnings.push(format!("consumer group {group} has no committed offsets in the backup and cannot be reset"));
+            warnings.push(format!(
+                "consumer group {group} has no committed offsets in the backup and cannot be reset"
+            ));
         }
     }
     Ok((chosen, warnings))
@@ -127,7 +141,10 @@ fn choose<'a>(manifest: &'a Manifest, config: &RestoreConfig) -> Result<(Vec<&'a
 
 /// Kafka's own topics.
 fn is_internal(topic: &str) -> bool {
-    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    matches!(
+        topic,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
 }
 
 fn create(topic: &Topic, brokers: usize, warnings: &mut Vec<String>) -> TopicAction {
@@ -168,25 +185,69 @@ async fn look_at_logs(
     problems: &mut Vec<String>,
 ) -> Result<()> {
     let name = |topic: &TopicPlan, partition: i32| TopicPartition::new(topic.source.name.as_str(), partition);
-    let partitions: Vec<TopicPartition> =
-        topics.iter().flat_map(|topic| topic.existing_partitions.iter().map(|&partition| name(topic, partition))).collect();
-    let starts = list_offsets(cluster, OffsetSpec::Earliest, IsolationLevel::ReadUncommitted, &partitions).await?;
-    let ends = list_offsets(cluster, OffsetSpec::Latest, IsolationLevel::ReadUncommitted, &partitions).await?;
-    let stable = list_offsets(cluster, OffsetSpec::Latest, IsolationLevel::ReadCommitted, &partitions).await?;
+    let partitions: Vec<TopicPartition> = topics
+        .iter()
+        .flat_map(|topic| {
+            topic
+                .existing_partitions
+                .iter()
+                .map(|&partition| name(topic, partition))
+        })
+        .collect();
+    let starts = list_offsets(
+        cluster,
+        OffsetSpec::Earliest,
+        IsolationLevel::ReadUncommitted,
+        &partitions,
+    )
+    .await?;
+    let ends = list_offsets(
+        cluster,
+        OffsetSpec::Latest,
+        IsolationLevel::ReadUncommitted,
+        &partitions,
+    )
+    .await?;
+    let stable = list_offsets(
+        cluster,
+        OffsetSpec::Latest,
+        IsolationLevel::ReadCommitted,
+        &partitions,
+    )
+    .await?;
     for topic in topics {
-        let offset = |of: &BTreeMap<TopicPartition, i64>, partition: i32| of.get(&name(topic, partition)).copied().unwrap_or(0);
+        let offset = |of: &BTreeMap<TopicPartition, i64>, partition: i32| {
+            of.get(&name(topic, partition)).copied().unwrap_or(0)
+        };
         let existing = topic.existing_partitions.iter().copied();
-        let held: i64 = existing.clone().map(|p| (offset(&ends, p) - offset(&starts, p)).max(0)).sum();
+        let held: i64 = existing
+            .clone()
+            .map(|p| (offset(&ends, p) - offset(&starts, p)).max(0))
+            .sum();
         let open = existing.clone().find(|&p| offset(&stable, p) < offset(&ends, p));
         let compacted = held > 0 && is_compacted(cluster, &topic.source.name).await?;
-        problems.extend(unfit_logs(&topic.source.name, held, open, compacted, on_existing_data));
+        problems.extend(unfit_logs(
+            &topic.source.name,
+            held,
+            open,
+            compacted,
+            on_existing_data,
+        ));
         let wanted = topic.source.partitions.iter().map(|p| p.partition);
-        topic.target_next = wanted.map(|partition| (partition, offset(&ends, partition))).collect();
+        topic.target_next = wanted
+            .map(|partition| (partition, offset(&ends, partition)))
+            .collect();
     }
     Ok(())
 }
 
-fn unfit_logs(topic: &str, held: i64, open: Option<i32>, compacted: bool, on_existing_data: OnExistingData) -> Option<String> {
+fn unfit_logs(
+    topic: &str,
+    held: i64,
+    open: Option<i32>,
+    compacted: bool,
+    on_existing_data: OnExistingData,
+) -> Option<String> {
     if held > 0 && on_existing_data == OnExistingData::Refuse {
         return Some(format!(
             "topic {topic} already holds records on the target ({held} offsets). Restore to a clean topic, or say \
@@ -209,8 +270,13 @@ fn unfit_logs(topic: &str, held: i64, open: Option<i32>, compacted: bool, on_exi
 
 async fn is_compacted(cluster: &Cluster, topic: &str) -> Result<bool> {
     let described = describe(cluster, &[topic.to_owned()]).await?;
-    let policy = described.values().flatten().find(|entry| entry.name == "cleanup.policy");
-    Ok(policy.and_then(|entry| entry.value.as_deref()).is_some_and(|policy| policy.contains("compact")))
+    let policy = described
+        .values()
+        .flatten()
+        .find(|entry| entry.name == "cleanup.policy");
+    Ok(policy
+        .and_then(|entry| entry.value.as_deref())
+        .is_some_and(|policy| policy.contains("compact")))
 }
 
 /// The offsets of the target's partitions.
@@ -223,9 +289,7 @@ pub(super) async fn list_offsets(
     if partitions.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let listed = cluster
-        .list_offsets(partitions, spec, isolation)
-        .await;
+    let listed = cluster.list_offsets(partitions, spec, isolation).await;
     let each = listed.into_iter().map(|(partition, result)| {
         let what = format!("reading the offsets of {partition} on the target");
         Ok((partition, result.map_err(Error::kafka(what))?.offset))

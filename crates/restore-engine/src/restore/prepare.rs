@@ -8,11 +8,11 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use kafka_wire::Permit;
 use kafka_wire::batch::{
     AppendedHeader, BatchError, BatchIter, HEADER_LEN, LogEntry, Passthrough, RawBatch, SourceRun,
     TranscodeOptions, Transcoder,
 };
-use kafka_wire::Permit;
 use kafka_wire::codec::Decompressor;
 use segment_format::BlockEntry;
 

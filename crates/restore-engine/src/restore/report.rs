@@ -19,11 +19,18 @@ pub(super) struct MappingPlaces<'a> {
 
 impl<'a> MappingPlaces<'a> {
     /// Finds out before the restore, and not hours later, that both places can be written.
-    pub(super) async fn prepare(context: &Context, manifest: &Manifest, report: Option<&'a Path>) -> Result<Self> {
+    pub(super) async fn prepare(
+        context: &Context,
+        manifest: &Manifest,
+        report: Option<&'a Path>,
+    ) -> Result<Self> {
         let restore_id = format!("{:016x}", rand::random::<u64>());
         let object = layout::mapping_name(&manifest.backup_id, context.now_ms, &restore_id);
         if let Some(path) = report {
-            output::check_writable(path).map_err(|source| Error::Output { path: path.display().to_string(), source })?;
+            output::check_writable(path).map_err(|source| Error::Output {
+                path: path.display().to_string(),
+                source,
+            })?;
         }
         // Begun and dropped: nothing is left behind.
         drop(context.storage.create(&object).await?);
@@ -36,8 +43,12 @@ impl<'a> MappingPlaces<'a> {
         let written = mapping.write_json(&mut json, Pairs::Runs);
         written.map_err(|e| Error::Internal(format!("the mapping could not be written as JSON: {e}")))?;
         let reported = match self.report {
-            Some(path) => output::write_file(path, |out| out.write_all(&json))
-                .map_err(|source| Error::Output { path: path.display().to_string(), source }),
+            Some(path) => {
+                output::write_file(path, |out| out.write_all(&json)).map_err(|source| Error::Output {
+                    path: path.display().to_string(),
+                    source,
+                })
+            }
             None => Ok(()),
         };
         context.storage.put(&self.object, json.into()).await?;

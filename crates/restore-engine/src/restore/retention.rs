@@ -20,9 +20,17 @@ pub(super) async fn warnings(
     let described = describe(cluster, topics).await?;
     let oldest = oldest_records(manifest);
     let warning = |(topic, entries): (&String, &Vec<ConfigEntry>)| {
-        let value = |name: &str| entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.as_deref());
+        let value = |name: &str| {
+            entries
+                .iter()
+                .find(|entry| entry.name == name)
+                .and_then(|entry| entry.value.as_deref())
+        };
         let deletes = value("cleanup.policy").is_none_or(|policy| policy.contains("delete"));
-        let retention = value("retention.ms")?.parse::<i64>().ok().filter(|ms| deletes && *ms >= 0)?;
+        let retention = value("retention.ms")?
+            .parse::<i64>()
+            .ok()
+            .filter(|ms| deletes && *ms >= 0)?;
         let oldest = *oldest.get(topic.as_str())?;
         let age = context.now_ms.saturating_sub(oldest);
         (oldest >= 0 && age > retention).then(|| {
@@ -39,7 +47,12 @@ pub(super) async fn warnings(
 
 fn oldest_records(manifest: &Manifest) -> BTreeMap<&str, i64> {
     let mut oldest = BTreeMap::new();
-    for partition in manifest.segments.iter().flat_map(|segment| &segment.partitions).filter(|p| p.records > 0) {
+    for partition in manifest
+        .segments
+        .iter()
+        .flat_map(|segment| &segment.partitions)
+        .filter(|p| p.records > 0)
+    {
         let seen = oldest.entry(partition.topic.as_str()).or_insert(i64::MAX);
         *seen = partition.min_timestamp.min(*seen);
     }
@@ -49,5 +62,7 @@ fn oldest_records(manifest: &Manifest) -> BTreeMap<&str, i64> {
 fn in_words(ms: i64) -> String {
     const UNITS: [(i64, &str); 3] = [(86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes")];
     let unit = UNITS.iter().find(|(length, _)| ms >= 2 * length);
-    unit.map_or(format!("{ms} ms"), |(length, name)| format!("{} {name}", ms / length))
+    unit.map_or(format!("{ms} ms"), |(length, name)| {
+        format!("{} {name}", ms / length)
+    })
 }

@@ -59,8 +59,15 @@ pub(super) async fn final_settings(cluster: &Cluster, topics: &[TopicPlan]) -> R
             TopicAction::Use => own_settings(described.remove(name).unwrap_or_default()),
         };
         let sheltered = SHELTER.iter().map(|(name, _)| *name).chain([MAX_MESSAGE_BYTES]);
-        let reset = sheltered.filter(|name| !set.contains_key(*name)).map(str::to_owned).collect();
-        FinalSettings { topic: name.clone(), set, reset }
+        let reset = sheltered
+            .filter(|name| !set.contains_key(*name))
+            .map(str::to_owned)
+            .collect();
+        FinalSettings {
+            topic: name.clone(),
+            set,
+            reset,
+        }
     };
     Ok(topics.iter().map(of_topic).collect())
 }
@@ -71,7 +78,9 @@ fn source_settings(source: &Topic, replication_factor: i16) -> BTreeMap<String, 
     // These name brokers of the source.
     settings.retain(|name, _| !name.ends_with(".replication.throttled.replicas"));
     if let Some(in_sync) = settings.get_mut("min.insync.replicas")
-        && in_sync.parse::<i16>().is_ok_and(|wanted| wanted > replication_factor)
+        && in_sync
+            .parse::<i16>()
+            .is_ok_and(|wanted| wanted > replication_factor)
     {
         // Otherwise no producer with acks=all could write to the topic.
         *in_sync = replication_factor.to_string();
@@ -80,7 +89,9 @@ fn source_settings(source: &Topic, replication_factor: i16) -> BTreeMap<String, 
 }
 
 fn own_settings(entries: Vec<ConfigEntry>) -> BTreeMap<String, String> {
-    let own = entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    let own = entries
+        .into_iter()
+        .filter(|entry| entry.source == ConfigSource::DynamicTopic);
     let own = own.filter(|entry| is_sheltered(&entry.name));
     own.filter_map(|entry| Some((entry.name, entry.value?))).collect()
 }
@@ -94,11 +105,18 @@ pub(super) async fn create_missing(cluster: &Cluster, topics: &[TopicPlan]) -> R
     let missing: Vec<NewTopic> = topics
         .iter()
         .filter_map(|topic| {
-            let TopicAction::Create { replication_factor } = topic.action else { return None };
+            let TopicAction::Create { replication_factor } = topic.action else {
+                return None;
+            };
             // Only what every broker version knows; the rest follows once its names are known.
             let new = NewTopic::new(topic.source.name.as_str(), topic.source.partitions.len() as i32);
-            let new = new.with_replication_factor(replication_factor).with_config("cleanup.policy", "delete");
-            Some(new.with_config("retention.ms", "-1").with_config("retention.bytes", "-1"))
+            let new = new
+                .with_replication_factor(replication_factor)
+                .with_config("cleanup.policy", "delete");
+            Some(
+                new.with_config("retention.ms", "-1")
+                    .with_config("retention.bytes", "-1"),
+            )
         })
         .collect();
     if missing.is_empty() {
@@ -123,7 +141,10 @@ pub(super) async fn shelter(cluster: &Cluster, topics: &[TopicPlan]) -> Result<M
         let max_batch = largest_batch(&topic.source, entries);
         let change = ConfigChange::new().set(MAX_MESSAGE_BYTES, max_batch.to_string());
         let settings = SHELTER.iter().filter(|(name, _)| known.contains(name));
-        changes.push((name.clone(), settings.fold(change, |change, (name, value)| change.set(*name, *value))));
+        changes.push((
+            name.clone(),
+            settings.fold(change, |change, (name, value)| change.set(*name, *value)),
+        ));
         max_batch_bytes.insert(name, max_batch);
     }
     for (topic, result) in cluster.alter_topic_configs(&changes).await {
@@ -136,7 +157,9 @@ fn largest_batch(source: &Topic, entries: &[ConfigEntry]) -> u64 {
     let configured = |value: Option<&String>| value.and_then(|value| value.parse::<u64>().ok());
     let on_target = entries.iter().find(|entry| entry.name == MAX_MESSAGE_BYTES);
     (source.largest_batch + BATCH_SLACK)
-        .max(configured(on_target.and_then(|entry| entry.value.as_ref())).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES))
+        .max(
+            configured(on_target.and_then(|entry| entry.value.as_ref())).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES),
+        )
         .max(configured(source.configs.get(MAX_MESSAGE_BYTES)).unwrap_or(0))
         .min(i32::MAX as u64)
 }

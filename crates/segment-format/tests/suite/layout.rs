@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use segment_format::layout::{
     ManifestName, RunName, SegmentName, backup_prefix, manifest_name, manifests_prefix, mapping_name,
     mappings_prefix, parse_backup_prefix, parse_manifest_name, parse_mapping_name, parse_reset_name,
-    parse_segment_name, reset_name, resets_prefix, segment_name, segments_prefix, shelter_name, shelters_prefix,
+    parse_segment_name, reset_name, resets_prefix, segment_name, segments_prefix, shelter_name,
+    shelters_prefix,
 };
 
 #[test]
