@@ -165,9 +165,11 @@ impl Restore<'_> {
         } = self;
         for left in KeptSettings::left_behind(context, &manifest.backup_id, cluster).await? {
             let topics = left.topics().join(", ");
-            self.warn([format!(
-                "an earlier restore did not end; its topics get their settings back: {topics}"
-            )]);
+            if !topics.is_empty() {
+                self.warn([format!(
+                    "an earlier restore did not end; its topics get their settings back: {topics}"
+                )]);
+            }
             self.warn(left.put_back(context, cluster).await?);
         }
         Ok(())

@@ -7,6 +7,7 @@ use kafka_wire::{Cluster, ConfigChange, ConfigEntry};
 use segment_format::layout;
 use serde::{Deserialize, Serialize};
 
+use super::topics;
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
 
@@ -59,7 +60,8 @@ impl KeptSettings {
         Ok(Self { name, record })
     }
 
-    /// What restores of this backup into this cluster have left behind when they were killed, the newest first.
+    /// What restores of this backup into this cluster have left behind when they were killed, the newest first: without
+    /// the topics that are no longer as they were left.
     pub(super) async fn left_behind(
         context: &Context,
         backup_id: &str,
@@ -74,13 +76,24 @@ impl KeptSettings {
             let record: Record =
                 serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&object.name, e))?;
             if record.target_cluster_id == cluster.cluster_id() {
-                found.push(Self {
-                    name: object.name,
-                    record,
-                });
+                let name = object.name;
+                let mut kept = Self { name, record };
+                kept.forget_changed_topics(cluster).await?;
+                found.push(kept);
             }
         }
         Ok(found)
+    }
+
+    /// A topic that was deleted and made anew, or whose settings were put right by hand, has what its owner wants now.
+    async fn forget_changed_topics(&mut self, cluster: &Cluster) -> Result<()> {
+        for settings in std::mem::take(&mut self.record.topics) {
+            let entries = describe_if_there(cluster, &settings.topic).await?;
+            if entries.is_some_and(|entries| topics::is_as_left(&entries)) {
+                self.record.topics.push(settings);
+            }
+        }
+        Ok(())
     }
 
     /// The topics concerned.
@@ -121,15 +134,9 @@ impl KeptSettings {
 
 impl FinalSettings {
     async fn put_back(&self, cluster: &Cluster) -> Result<Vec<String>> {
-        let topic = std::slice::from_ref(&self.topic);
-        let entries = match describe(cluster, topic).await {
+        let Some(entries) = describe_if_there(cluster, &self.topic).await? else {
             // Deleted since: nothing to be put back.
-            Err(Error::Kafka { source, .. })
-                if source.code().is_some_and(kafka_wire::ErrorCode::is_unknown_topic) =>
-            {
-                return Ok(Vec::new());
-            }
-            described => described?.remove(&self.topic).unwrap_or_default(),
+            return Ok(Vec::new());
         };
         let known: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         let (set, unknown): (BTreeMap<&str, &str>, BTreeMap<&str, &str>) = self
@@ -189,6 +196,18 @@ impl FinalSettings {
             set.join(", "),
             reset.join(", ")
         )
+    }
+}
+
+/// The settings in force; `None` when there is no such topic.
+async fn describe_if_there(cluster: &Cluster, topic: &str) -> Result<Option<Vec<ConfigEntry>>> {
+    match describe(cluster, &[topic.to_owned()]).await {
+        Err(Error::Kafka { source, .. })
+            if source.code().is_some_and(kafka_wire::ErrorCode::is_unknown_topic) =>
+        {
+            Ok(None)
+        }
+        described => Ok(described?.remove(topic)),
     }
 }
 

@@ -100,6 +100,23 @@ fn is_sheltered(name: &str) -> bool {
     name == MAX_MESSAGE_BYTES || SHELTER.iter().any(|(sheltered, _)| *sheltered == name)
 }
 
+/// What a topic is created with: enough to keep its records until it has the rest of the shelter.
+const CREATED_WITH: [(&str, &str); 3] = [
+    ("cleanup.policy", "delete"),
+    ("retention.bytes", "-1"),
+    ("retention.ms", "-1"),
+];
+
+/// Whether a topic still has what a restore gave it. Hardly anybody else has reason to set all of this.
+pub(super) fn is_as_left(entries: &[ConfigEntry]) -> bool {
+    CREATED_WITH.iter().all(|(name, value)| {
+        let mut own = entries
+            .iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        own.any(|entry| entry.name == *name && entry.value.as_deref() == Some(*value))
+    })
+}
+
 /// Creates what is missing.
 pub(super) async fn create_missing(cluster: &Cluster, topics: &[TopicPlan]) -> Result<()> {
     let missing: Vec<NewTopic> = topics
@@ -110,13 +127,9 @@ pub(super) async fn create_missing(cluster: &Cluster, topics: &[TopicPlan]) -> R
             };
             // Only what every broker version knows; the rest follows once its names are known.
             let new = NewTopic::new(topic.source.name.as_str(), topic.source.partitions.len() as i32);
-            let new = new
-                .with_replication_factor(replication_factor)
-                .with_config("cleanup.policy", "delete");
-            Some(
-                new.with_config("retention.ms", "-1")
-                    .with_config("retention.bytes", "-1"),
-            )
+            let new = new.with_replication_factor(replication_factor);
+            let configs = CREATED_WITH.iter();
+            Some(configs.fold(new, |new, (name, value)| new.with_config(*name, *value)))
         })
         .collect();
     if missing.is_empty() {

@@ -8,7 +8,7 @@ use testkit::{Cluster, ClusterOptions, Commit, JavaClient, ProduceRecord, Reques
 
 use super::configs::{BACKUP, RESTORE, placed};
 use super::tools::{finish, tools};
-use crate::program::Workplace;
+use crate::program::{Workplace, files_below};
 use crate::source::EPOCH;
 
 /// Our own guide, for what it says about the day on which a restore is killed.
@@ -32,7 +32,6 @@ async fn a_killed_restore_is_begun_again_as_the_guide_says() {
     java.commit("order-processor", &[Commit::new("orders-eu", 0, 20)])
         .await
         .unwrap();
-    let before = java.topic_configs("orders-eu").await.unwrap();
     let work = Workplace::new();
     work.config("backup.yaml", &placed(BACKUP, &cluster));
     work.must(&["backup", "--config", "backup.yaml"]).await;
@@ -105,6 +104,9 @@ async fn a_killed_restore_is_begun_again_as_the_guide_says() {
         .await
         .failed_saying(&["nothing was written", "orders-eu already holds records"]);
     java.delete_topic("orders-eu").await.unwrap();
+    // Its owner wants other settings this time. What the killed restore meant the topic to have is not for this one.
+    let wanted = [("retention.ms", "999999999999")];
+    java.create_topic("orders-eu", 1, &wanted).await.unwrap();
     let ran = work.run(&["restore", "--config", "restore.yaml"]).await;
     // Two of the guide's groups are not in this backup.
     assert_eq!(ran.code, Some(3), "{ran:#?}");
@@ -113,6 +115,13 @@ async fn a_killed_restore_is_begun_again_as_the_guide_says() {
         "{ran:#?}"
     );
     assert_eq!(java.end_offset("orders-eu", 0).await.unwrap(), 50);
-    assert_eq!(java.topic_configs("orders-eu").await.unwrap(), before);
+    let kept = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(
+        java.topic_configs("orders-eu").await.unwrap(),
+        kept.into(),
+        "{ran:#?}"
+    );
+    let shelters = work.backups().join("prod-backup-2024/shelters");
+    assert_eq!(files_below(&shelters), [] as [std::path::PathBuf; 0]);
     assert_eq!(java.committed("order-processor").await.unwrap()[0].offset, 20);
 }
