@@ -8,11 +8,11 @@ use kafka_wire::batch::{Codec, LogEntry};
 use kafka_wire::{
     Error, FetchEventKind, FetchPartition, FetchStream, PartitionProblem, Producer, ProducerOptions,
 };
-use testkit::{ClusterOptions, ProduceRecord};
+use testkit::{ClusterOptions, ProduceRecord, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read_one, write};
+use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, read_one, write};
 
 const PARTITIONS: i32 = 6;
 
@@ -20,9 +20,15 @@ const PARTITIONS: i32 = 6;
 async fn three() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
     let start = || async {
+        let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
         let options = ClusterOptions::new()
             .brokers(3)
-            .property("min.insync.replicas", 2);
+            .proxied()
+            .property("min.insync.replicas", 2)
+            .property("replica.selector.class", near);
+        let options = (0..3).fold(options, |options, broker| {
+            options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
+        });
         Mutex::new(Bench::start(options).await)
     };
     BENCH.get_or_init(start).await.lock().await
@@ -131,6 +137,37 @@ async fn a_rolling_restart_while_partitions_are_written_and_read() {
         .await
         .expect("read to the end")
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_in_the_same_rack_is_read_from() {
+    let bench = three().await;
+    create(&bench, "near", 1).await;
+    bench
+        .java
+        .reassign_partition("near", 0, &[0, 1, 2])
+        .await
+        .unwrap();
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        write(&producer, "near", 0, batches(0, 200, 10, Codec::None))
+            .await
+            .unwrap(),
+        2000
+    );
+    let served = |broker: usize| bench.kafka.proxy(broker).unwrap().requests(api_key::FETCH);
+    let before = [served(0), served(1), served(2)];
+    let mut near = options();
+    near.rack = Some("rack-2".to_owned());
+    near.partition_max_bytes = 20_000;
+    let asked = FetchPartition::new("near", 0, 0).until(2000);
+    let all = read(&cluster, [asked], near).await;
+    assert_eq!(all.values().map(|read| read.records.len()).sum::<usize>(), 2000);
+    assert_eq!((served(0) - before[0], served(1) - before[1]), (1, 0));
+    assert!(served(2) - before[2] > 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 //! * `faults`: lost answers, cut connections, a broker that hangs or is killed; nothing lost, nothing twice
 //! * `disturbed`: the same for reading, damage and throttling included
 //! * `failover`: three brokers, leaders that change while partitions are read and written
+//! * `versions`: the same on older brokers, and logs in the formats before record batches
 
 #![expect(
     clippy::unwrap_used,
@@ -19,3 +20,4 @@ mod faults;
 mod fetching;
 mod producing;
 mod support;
+mod versions;
