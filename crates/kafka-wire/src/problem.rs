@@ -47,6 +47,17 @@ pub enum PartitionProblem {
         end: i64,
     },
 
+    /// The log does not know the leader epoch in which the reader's offset was reached, although it holds the offset.
+    #[error(
+        "offset {offset} was reached in leader epoch {last_epoch}, of which the log knows nothing: it is another history"
+    )]
+    UnknownEpoch {
+        /// The offset to be read next.
+        offset: i64,
+        /// The leader epoch of the batch read before it.
+        last_epoch: i32,
+    },
+
     /// The broker keeps answering with data that lies before the offset asked for.
     #[error("the broker answered {answers} times with nothing at or after offset {offset}")]
     NoProgress {

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_wire::batch::{Codec, LogEntry};
-use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions};
-use testkit::ClusterOptions;
+use kafka_wire::{
+    Error, FetchEventKind, FetchPartition, FetchStream, PartitionProblem, Producer, ProducerOptions,
+};
+use testkit::{ClusterOptions, ProduceRecord, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, write};
+use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, read_one, write};
 
 const PARTITIONS: i32 = 6;
 
@@ -18,9 +20,15 @@ const PARTITIONS: i32 = 6;
 async fn three() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
     let start = || async {
+        let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
         let options = ClusterOptions::new()
             .brokers(3)
-            .property("min.insync.replicas", 2);
+            .proxied()
+            .property("min.insync.replicas", 2)
+            .property("replica.selector.class", near);
+        let options = (0..3).fold(options, |options, broker| {
+            options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
+        });
         Mutex::new(Bench::start(options).await)
     };
     BENCH.get_or_init(start).await.lock().await
@@ -132,6 +140,37 @@ async fn a_rolling_restart_while_partitions_are_written_and_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_in_the_same_rack_is_read_from() {
+    let bench = three().await;
+    create(&bench, "near", 1).await;
+    bench
+        .java
+        .reassign_partition("near", 0, &[0, 1, 2])
+        .await
+        .unwrap();
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        write(&producer, "near", 0, batches(0, 200, 10, Codec::None))
+            .await
+            .unwrap(),
+        2000
+    );
+    let served = |broker: usize| bench.kafka.proxy(broker).unwrap().requests(api_key::FETCH);
+    let before = [served(0), served(1), served(2)];
+    let mut near = options();
+    near.rack = Some("rack-2".to_owned());
+    near.partition_max_bytes = 20_000;
+    let asked = FetchPartition::new("near", 0, 0).until(2000);
+    let all = read(&cluster, [asked], near).await;
+    assert_eq!(all.values().map(|read| read.records.len()).sum::<usize>(), 2000);
+    assert_eq!((served(0) - before[0], served(1) - before[1]), (1, 0));
+    assert!(served(2) - before[2] > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_killed_one_after_the_other() {
     let bench = three().await;
     create(&bench, "murder", PARTITIONS).await;
@@ -179,4 +218,86 @@ async fn too_few_replicas_are_waited_for() {
     bench.kafka.start_broker(2).await.unwrap();
     assert_eq!(writing.await.unwrap().unwrap(), 2000);
     holds_exactly_once(&bench, "lonely", 0, 2000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_truncated_is_noticed_by_the_epoch_of_what_was_read() {
+    let bench = three().await;
+    let topic = "truncated";
+    let unclean = [
+        ("unclean.leader.election.enable", "true"),
+        ("min.insync.replicas", "1"),
+        ("retention.ms", "-1"),
+    ];
+    bench
+        .java
+        .create_replicated_topic(topic, 1, 2, &unclean)
+        .await
+        .unwrap();
+    bench.java.reassign_partition(topic, 0, &[0, 1]).await.unwrap();
+    let write = async |from: usize, to: usize| {
+        let records: Vec<_> = (from..to)
+            .map(|i| ProduceRecord::new(topic, 0).value(format!("{i}")))
+            .collect();
+        bench.java.produce(&records).await.unwrap();
+    };
+    write(0, 100).await;
+    // What only the leader has is lost with it.
+    bench.kafka.kill_broker(1).await.unwrap();
+    write(100, 200).await;
+    let cluster = bench.connect().await;
+    let before = read_one(&cluster, topic, 0, 0).await;
+    assert_eq!(before.next_offset, 200);
+    let epoch = before.batches.last().unwrap().header.partition_leader_epoch;
+    bench.kafka.kill_broker(0).await.unwrap();
+    bench.kafka.start_broker(1).await.unwrap();
+    write(1000, 1300).await;
+    assert_eq!(bench.java.end_offset(topic, 0).await.unwrap(), 400);
+
+    // The offset is in the log, which says nothing.
+    let cluster = bench.connect().await;
+    let blind = FetchPartition::new(topic, 0, 200).until(400);
+    let event = FetchStream::start(&cluster, [blind], options())
+        .next()
+        .await
+        .unwrap();
+    assert!(matches!(event.kind, FetchEventKind::Batches(_)), "{event:?}");
+    let knowing = FetchPartition::new(topic, 0, 200).until(400).after_epoch(epoch);
+    let event = FetchStream::start(&cluster, [knowing], options())
+        .next()
+        .await
+        .unwrap();
+    let FetchEventKind::Failed(Error::Partition { problem, .. }) = &event.kind else {
+        panic!("{event:?}")
+    };
+    assert!(
+        matches!(
+            **problem,
+            PartitionProblem::Truncated {
+                offset: 200,
+                end_offset: 100,
+                ..
+            }
+        ),
+        "{problem}"
+    );
+    bench.kafka.start_broker(0).await.unwrap();
+
+    // An epoch that no log ever had is no reason to wait for ever.
+    let impossible = FetchPartition::new(topic, 0, 200).until(400).after_epoch(10_000);
+    let mut stream = FetchStream::start(&cluster, [impossible], options());
+    let event = tokio::time::timeout(Duration::from_secs(30), stream.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let FetchEventKind::Failed(Error::Partition { problem, .. }) = &event.kind else {
+        panic!("{event:?}")
+    };
+    assert_eq!(
+        **problem,
+        PartitionProblem::UnknownEpoch {
+            offset: 200,
+            last_epoch: 10_000
+        }
+    );
 }

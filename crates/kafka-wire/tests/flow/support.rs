@@ -41,9 +41,15 @@ impl Bench {
 
     /// A handle with short pauses, so that tests do not wait for politeness.
     pub(crate) async fn connect(&self) -> Cluster {
+        self.connect_with(Duration::from_secs(30)).await
+    }
+
+    /// A handle that waits only so long for an answer.
+    pub(crate) async fn connect_with(&self, request_timeout: Duration) -> Cluster {
         let mut config = ClusterConfig::new(self.kafka.bootstrap_servers());
         config.retry_backoff = Duration::from_millis(20);
         config.retry_backoff_max = Duration::from_millis(200);
+        config.request_timeout = request_timeout;
         Cluster::connect(config).await.unwrap()
     }
 }
