@@ -72,7 +72,10 @@ impl Clusters {
         };
         let java = &self.source_java;
         java.create_topic(&topic.name, PARTITIONS, &[]).await?;
-        let options = ProducerOptions::new().codec(codec).batch_size(BATCH_BYTES);
+        let options = ProducerOptions::new()
+            .codec(codec)
+            .batch_size(BATCH_BYTES)
+            .property("delivery.timeout.ms", PATIENCE.as_millis());
         tokio::time::timeout(PATIENCE, java.generate(&what, &options)).await??;
         let half = i64::try_from(per_partition / 2)?;
         let read: Vec<Commit> = (0..PARTITIONS)
