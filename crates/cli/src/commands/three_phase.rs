@@ -10,13 +10,14 @@ use super::{load, print, restore};
 use crate::exit::Ended;
 use crate::signals::Signals;
 
-pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ended> {
-    let (config, context) = load(config, signals)?;
+pub(crate) async fn run(config_path: &Path, signals: &Signals) -> anyhow::Result<Ended> {
+    let (config, context) = load(config_path, signals)?;
     let wanted = config.restore()?.clone();
     let phases = ThreePhaseRestore::with_context(config, context)?;
     let report = phases.run_all_phases().await?;
     print(&restore::summary(
         &report.restore_report,
+        config_path,
         wanted.offset_report.as_deref(),
     ))?;
 
