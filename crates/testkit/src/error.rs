@@ -18,9 +18,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A program that this crate needs is not on the machine.
-    #[error(
-        "`{tool}` is missing: testkit needs Java 17 (a JDK, with javac) and Maven 3; Debian: apt install openjdk-17-jdk-headless maven"
-    )]
+    #[error("`{tool}` is missing: {}", needed_for(tool))]
     MissingTool {
         /// The program's name.
         tool: &'static str,
@@ -44,6 +42,14 @@ pub enum Error {
     BrokerStart {
         /// Its node id.
         broker: usize,
+        /// What happened to it.
+        why: String,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// The S3 server ended, or did not answer in time, while it was started.
+    #[error("the S3 server {why}; the end of its log:\n{log}")]
+    S3Start {
         /// What happened to it.
         why: String,
         /// The last lines of its log.
@@ -98,6 +104,15 @@ pub struct JavaError {
     pub retriable: bool,
     /// The protocol's error code that belongs to the exception, -1 when it has none.
     pub code: i16,
+}
+
+fn needed_for(tool: &str) -> &'static str {
+    match tool {
+        "go" => "testkit builds its S3 server with Go (https://go.dev/dl)",
+        _ => {
+            "testkit needs Java 17 (a JDK, with javac) and Maven 3; Debian: apt install openjdk-17-jdk-headless maven"
+        }
+    }
 }
 
 impl Error {

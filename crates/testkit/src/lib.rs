@@ -1,8 +1,8 @@
-//! Real Kafka clusters, a Java client and a fault-injecting proxy for tests.
+//! Real Kafka clusters, a Java client, an S3 server and a fault-injecting proxy for tests.
 //!
 //! Brokers are the official jars, run as child processes on free loopback ports; what a test writes and reads goes
 //! through the Java client, so that nothing of ours is on both sides of a check. This crate is for tests and
-//! development programs only: it needs Java 17 and Maven on the machine, and the network once (see its README).
+//! development programs only: it needs Java 17, Maven and, for S3, Go on the machine, and the network once (see its README).
 //!
 //! ```no_run
 //! use testkit::{Cluster, ClusterOptions, JavaClient, ProduceRecord};
@@ -31,6 +31,7 @@ pub use java::{
     TopicDescription, TransactionEnd,
 };
 pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
+pub use s3::S3Server;
 pub use tools::consumer_groups_script;
 
 mod archives;
@@ -42,6 +43,7 @@ mod java;
 mod ports;
 mod process;
 mod proxy;
+mod s3;
 mod tools;
 
 /// The Kafka release that is started, and whose client is used, when nothing else is asked for.

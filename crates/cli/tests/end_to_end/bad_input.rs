@@ -34,7 +34,7 @@ async fn configurations_that_cannot_be_used() {
     work.config("s3.yaml", &s3);
     work.run(&["backup", "--config", "s3.yaml"])
         .await
-        .failed_saying(&["storage.backend", "filesystem"]);
+        .failed_saying(&["storage.path", "`bucket`"]);
     assert!(files_below(&work.backups()).is_empty());
 }
 

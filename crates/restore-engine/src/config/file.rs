@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
+use super::storage::Secret;
+
 /// The whole document.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,8 +49,40 @@ pub(super) struct TopicsSection {
 pub(super) struct StorageSection {
     pub(super) backend: Option<Text>,
     pub(super) path: Option<Text>,
-    pub(super) bucket: Option<Text>,
     pub(super) prefix: Option<Text>,
+    pub(super) bucket: Option<Text>,
+    pub(super) region: Option<Text>,
+    pub(super) endpoint: Option<Text>,
+    pub(super) path_style: Option<Scalar<bool>>,
+    pub(super) access_key_id: Option<Text>,
+    pub(super) secret_access_key: Option<Secret>,
+    pub(super) session_token: Option<Secret>,
+    pub(super) checksum_mode: Option<Text>,
+    pub(super) sse: Option<Text>,
+    pub(super) sse_kms_key_id: Option<Text>,
+    pub(super) connect_timeout_ms: Option<Scalar<u64>>,
+    pub(super) request_timeout_ms: Option<Scalar<u64>>,
+}
+
+impl StorageSection {
+    /// The first key there is that only `backend: s3` knows.
+    pub(super) fn first_of_s3(&self) -> Option<&'static str> {
+        let given = [
+            ("bucket", self.bucket.is_some()),
+            ("region", self.region.is_some()),
+            ("endpoint", self.endpoint.is_some()),
+            ("path_style", self.path_style.is_some()),
+            ("access_key_id", self.access_key_id.is_some()),
+            ("secret_access_key", self.secret_access_key.is_some()),
+            ("session_token", self.session_token.is_some()),
+            ("checksum_mode", self.checksum_mode.is_some()),
+            ("sse", self.sse.is_some()),
+            ("sse_kms_key_id", self.sse_kms_key_id.is_some()),
+            ("connect_timeout_ms", self.connect_timeout_ms.is_some()),
+            ("request_timeout_ms", self.request_timeout_ms.is_some()),
+        ];
+        given.iter().find(|(_, is_there)| *is_there).map(|(key, _)| *key)
+    }
 }
 
 /// `backup:`.
@@ -91,7 +125,26 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("source", &["bootstrap_servers", "topics"]),
     ("target", &["bootstrap_servers", "topics"]),
     ("topics", &["include", "exclude"]),
-    ("storage", &["backend", "path", "bucket", "prefix"]),
+    (
+        "storage",
+        &[
+            "backend",
+            "path",
+            "prefix",
+            "bucket",
+            "region",
+            "endpoint",
+            "path_style",
+            "access_key_id",
+            "secret_access_key",
+            "session_token",
+            "checksum_mode",
+            "sse",
+            "sse_kms_key_id",
+            "connect_timeout_ms",
+            "request_timeout_ms",
+        ],
+    ),
     (
         "backup",
         &[
@@ -144,6 +197,45 @@ impl<'de> Deserialize<'de> for Text {
             }
         }
         deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+/// As [`Text`], but what was typed is in no error either.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SecretVisitor;
+        impl SecretVisitor {
+            fn refuse<E: de::Error>() -> Result<Secret, E> {
+                Err(E::custom("a secret must be a string: put it in quotes"))
+            }
+        }
+        impl<'de> Visitor<'de> for SecretVisitor {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Secret, E> {
+                expand(value, |name| std::env::var(name).ok())
+                    .map(Secret::new)
+                    .map_err(|message| match message.starts_with("environment variable") {
+                        true => E::custom(message),
+                        false => E::custom("a secret with a `${` that names no environment variable"),
+                    })
+            }
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+                Self::refuse()
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                Self::refuse()
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+                Self::refuse()
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+                Self::refuse()
+            }
+        }
+        deserializer.deserialize_any(SecretVisitor)
     }
 }
 

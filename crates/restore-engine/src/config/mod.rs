@@ -5,12 +5,14 @@
 
 mod error;
 mod file;
+mod storage;
 
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
-use file::{BackupSection, ClusterSection, ConfigFile, RestoreSection, StorageSection, Text};
+use file::{BackupSection, ClusterSection, ConfigFile, RestoreSection, Text};
 use segment_format::Compression;
+pub use storage::{S3Checksums, S3Config, S3Credentials, S3Encryption, Secret, StorageConfig};
 
 /// A configuration file larger than this is not one of ours.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -39,19 +41,6 @@ pub enum Job {
     Backup(BackupConfig),
     /// `mode: restore`
     Restore(RestoreConfig),
-}
-
-/// `storage:`
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StorageConfig {
-    /// `backend: filesystem`
-    Filesystem {
-        /// Folder that holds the backups.
-        path: PathBuf,
-        /// Put before every object name; empty when there is none.
-        prefix: String,
-    },
 }
 
 /// One Kafka cluster and the topics of it that are meant.
@@ -192,7 +181,7 @@ fn resolve(file: ConfigFile) -> Result<Config, String> {
     let storage = file
         .storage
         .ok_or("`storage:` is missing: say where the backups lie, e.g. backend: filesystem")?;
-    let storage = resolve_storage(storage)?;
+    let storage = storage::resolve(storage)?;
     let job = match mode.as_str() {
         "backup" => {
             forbid(file.target.is_some(), "target", "backup", "source")?;
@@ -206,6 +195,15 @@ fn resolve(file: ConfigFile) -> Result<Config, String> {
         }
         other => return Err(error::not_one_of("mode", other, &["backup", "restore"])),
     };
+    if let (StorageConfig::S3(_), Job::Backup(backup)) = (&storage, &job)
+        && backup.segment_max_bytes > storage::MAX_S3_SEGMENT_BYTES
+    {
+        return Err(format!(
+            "backup.segment_max_bytes: {} is more than the {} that an object of S3 takes in parts of 8 MiB",
+            backup.segment_max_bytes,
+            storage::MAX_S3_SEGMENT_BYTES
+        ));
+    }
     Ok(Config {
         backup_id,
         storage,
@@ -239,30 +237,6 @@ fn required(text: Option<Text>, key: &str, what: &str) -> Result<String, String>
     match text {
         Some(Text(text)) if !text.trim().is_empty() => Ok(text),
         _ => Err(format!("`{key}` is missing: give {what}")),
-    }
-}
-
-fn resolve_storage(section: StorageSection) -> Result<StorageConfig, String> {
-    let backend = required(section.backend, "storage.backend", "`filesystem`")?;
-    let prefix = section.prefix.map(|Text(p)| p).unwrap_or_default();
-    let prefix = prefix.trim_matches('/').to_owned();
-    if prefix.split('/').any(|part| part == ".." || part == ".") {
-        return Err(format!(
-            "storage.prefix: `{prefix}` must not contain `.` or `..` as a part"
-        ));
-    }
-    match backend.as_str() {
-        "filesystem" => {
-            if section.bucket.is_some() {
-                return Err("storage.bucket has no meaning with `backend: filesystem`: remove it".into());
-            }
-            let path = required(section.path, "storage.path", "the folder that holds the backups")?;
-            Ok(StorageConfig::Filesystem { path: PathBuf::from(path), prefix })
-        }
-        "s3" => Err("storage.backend: this version stores backups in files only; `s3` is not built in. Use `backend: \
-                     filesystem` with a `path`"
-            .into()),
-        other => Err(error::not_one_of("storage.backend", other, &["filesystem", "s3"])),
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{FilesystemStorage, MemoryStorage, Storage, StorageError};
+use testkit::S3Server;
+
+use super::{FilesystemStorage, MemoryStorage, S3Storage, Storage, StorageError};
 
 async fn objects_are_created_once(storage: &dyn Storage) {
     storage.put("a/one", Bytes::from_static(b"first")).await.unwrap();
@@ -132,6 +134,22 @@ async fn filesystem_conforms() {
     conforms(|| {
         let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Arc::new(FilesystemStorage::new(folder.path().join(format!("deep/er/{n}"))))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_conforms() {
+    let server = S3Server::shared().await.unwrap();
+    let next = std::sync::atomic::AtomicU32::new(0);
+    conforms(|| {
+        let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // By turns the root of a bucket and a prefix in it.
+        let mut config = super::s3::tests::config(server, &format!("conformance-{}", n / 2));
+        if n % 2 == 1 {
+            config.prefix = "deep/er".to_owned();
+        }
+        Arc::new(S3Storage::new(config))
     })
     .await;
 }

@@ -11,6 +11,7 @@
 mod conformance;
 mod fs;
 mod memory;
+mod s3;
 
 use std::fmt;
 use std::future::Future;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 pub use fs::FilesystemStorage;
 pub use memory::MemoryStorage;
+pub use s3::S3Storage;
 
 use crate::config::StorageConfig;
 
@@ -119,6 +121,30 @@ pub enum StorageError {
         /// End of the range that was asked for.
         end: u64,
     },
+    /// It will not work before something is changed: the configuration, rights, the bucket.
+    #[error("cannot {action} {name} in {place}: {problem}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+        /// Why, and what to change.
+        problem: String,
+    },
+    /// It did not work, several times over; later it may.
+    #[error("cannot {action} {name} in {place}: {problem}; this may be temporary")]
+    Unavailable {
+        /// What was tried.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+        /// Why.
+        problem: String,
+    },
     /// The system refused.
     #[error("cannot {action} {name} in {place}")]
     Io {
@@ -133,7 +159,7 @@ pub enum StorageError {
     },
 }
 
-/// Opens the storage that a configuration names.
+/// The storage that a configuration names. Nothing is asked of it before the first operation.
 pub fn open(config: &StorageConfig) -> Arc<dyn Storage> {
     match config {
         StorageConfig::Filesystem { path, prefix } => {
@@ -144,5 +170,6 @@ pub fn open(config: &StorageConfig) -> Arc<dyn Storage> {
             };
             Arc::new(FilesystemStorage::new(root))
         }
+        StorageConfig::S3(config) => Arc::new(S3Storage::new((**config).clone())),
     }
 }

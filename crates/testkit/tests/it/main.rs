@@ -7,6 +7,7 @@
 //! * `groups`: commits, members of both protocols, what a group reads next
 //! * `lifecycle`: nothing is left when the process that started it is gone
 //! * `produce`: codecs, records with every oddity, large amounts
+//! * `s3`: the S3 server checks who asks
 //! * `topics`: configs, offsets, deleted records
 //! * `transactions`: commit, abort, open ones
 //! * `versions`: earlier releases (long)
@@ -24,6 +25,7 @@ mod faults;
 mod groups;
 mod lifecycle;
 mod produce;
+mod s3;
 mod topics;
 mod transactions;
 mod versions;

@@ -1,0 +1,194 @@
+//! An S3 server: a real process with authentication on.
+//!
+//! versitygw, built once by Go into the cache folder, serves a temporary folder. It checks signatures, conditions and
+//! checksums. Buckets are folders.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::cache;
+use crate::error::{Error, Result};
+use crate::ports::PortLease;
+use crate::process::{run, starting, tail};
+
+/// The release that is built.
+const VERSION: &str = "v1.8.0";
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const ACCESS_KEY: &str = "TESTKITACCESSKEY";
+const SECRET_KEY: &str = "testkit/secret+key";
+const REGION: &str = "us-east-1";
+
+/// The server and its data go when the shell's stdin does: with this process, whatever ended it. The shell ends with the
+/// server.
+const SCRIPT: &str = r#"
+folder=$1; shift
+exec 3<&0
+"$@" </dev/null &
+server=$!
+{ cat <&3 >/dev/null; kill -KILL $server; rm -rf "$folder"; } &
+watcher=$!
+wait $server
+kill $watcher
+"#;
+
+/// A running S3 server. It ends, and its data is removed, when this value is dropped.
+#[derive(Debug)]
+pub struct S3Server {
+    shell: Child,
+    lease: PortLease,
+    folder: TempDir,
+}
+
+impl S3Server {
+    /// The server that all tests of a process share; isolate them by buckets and prefixes. It ends with the process.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<S3Server> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// Starts a server on a free loopback port and waits until it answers. The first call on a machine builds it, which
+    /// takes Go, the network and some minutes.
+    pub async fn start() -> Result<Self> {
+        // A build blocks for minutes: not on a thread that others want to run on.
+        tokio::task::spawn_blocking(Self::start_blocking)
+            .await
+            .map_err(|join| Error::io("starting an S3 server")(std::io::Error::other(join)))?
+    }
+
+    fn start_blocking() -> Result<Self> {
+        let program = program()?;
+        let folder = TempDir::new().map_err(Error::io("making a folder for an S3 server"))?;
+        let lease = PortLease::take()?;
+        let path = |name: &str| folder.path().join(name);
+        for name in ["data", "meta"] {
+            fs::create_dir(path(name)).map_err(Error::io("making a folder for an S3 server"))?;
+        }
+        let log = File::create(path("output.log")).map_err(Error::io("opening an S3 server's log"))?;
+        let errors = log.try_clone().map_err(Error::io("opening an S3 server's log"))?;
+        let address = format!("127.0.0.1:{}", lease.port());
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", SCRIPT, "sh"])
+            .arg(folder.path())
+            .arg(program)
+            .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--region", REGION])
+            .args(["--port", &address, "--health", "/health", "--keep-alive", "--quiet"])
+            // Metadata in files: not every file system that holds temporary folders has extended attributes.
+            .args(["posix", "--sidecar"])
+            .args([path("meta"), path("data")])
+            .stdin(Stdio::piped())
+            .stdout(log)
+            .stderr(errors);
+        let shell = command.spawn().map_err(|source| starting("sh", source))?;
+        let mut server = Self { shell, lease, folder };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.shell.try_wait();
+            if ended.map_err(Error::io("looking after an S3 server"))?.is_some() {
+                return Err(self.not_started("ended"));
+            }
+            if is_healthy(self.address()) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(self.not_started("did not answer in time"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn not_started(&self, why: &str) -> Error {
+        let log = fs::read(self.folder.path().join("output.log")).unwrap_or_default();
+        Error::S3Start {
+            why: why.to_owned(),
+            log: tail(&String::from_utf8_lossy(&log)),
+        }
+    }
+
+    /// Makes a bucket, if it is not there.
+    pub fn create_bucket(&self, name: &str) -> Result<()> {
+        fs::create_dir_all(self.bucket_folder(name)).map_err(Error::io("making a bucket"))
+    }
+
+    /// Where the objects of a bucket are, as files by their names.
+    pub fn bucket_folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join("data").join(name)
+    }
+
+    /// Where it listens, for a proxy before it.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.lease.port()))
+    }
+
+    /// `http://host:port`
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// The key of the one user that it knows, who may do everything.
+    pub fn access_key_id(&self) -> &'static str {
+        ACCESS_KEY
+    }
+
+    /// The secret of that key.
+    pub fn secret_access_key(&self) -> &'static str {
+        SECRET_KEY
+    }
+
+    /// The region that requests must be signed for.
+    pub fn region(&self) -> &'static str {
+        REGION
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // The watcher notices, kills the server, and the shell ends; then nobody writes to the folder any more.
+        drop(self.shell.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while matches!(self.shell.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                // Nobody is left to tell about a failure.
+                let _ = self.shell.kill();
+                let _ = self.shell.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The program, built if it is not there yet.
+fn program() -> Result<PathBuf> {
+    let folder = cache::once(&format!("versitygw-{VERSION}"), |folder| {
+        let package = format!("github.com/versity/versitygw/cmd/versitygw@{VERSION}");
+        run("go", Command::new("go").args(["install", &package]).env("GOBIN", folder))
+    })?;
+    Ok(folder.join("versitygw"))
+}
+
+fn is_healthy(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok::<_, std::io::Error>(status.ends_with(b" 200"))
+    };
+    ask().unwrap_or(false)
+}
