@@ -172,18 +172,6 @@ async fn every_format_goes_to_a_file_and_to_stdout(work: &Workplace) {
 #[tokio::test]
 async fn what_is_not_built_in_is_said_before_anything_is_done() {
     let work = Workplace::new();
-    for (name, command, yaml) in [
-        ("backup.yaml", "backup", BACKUP),
-        ("restore.yaml", "restore", RESTORE),
-    ] {
-        work.config(name, yaml);
-        work.run(&[command, "--config", name]).await.failed_saying(&[
-            name,
-            "storage.backend",
-            "`s3` is not built in",
-            "filesystem",
-        ]);
-    }
     // The guide's advice for groups that the mapping does not have.
     for strategy in ["timestamp-based", "cluster-scan"] {
         let yaml = RESTORE.replace(S3, FILES).replace("header-based", strategy);
