@@ -81,7 +81,14 @@ impl S3Server {
             .arg(folder.path())
             .arg(program)
             .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--region", REGION])
-            .args(["--port", &address, "--health", "/health", "--keep-alive", "--quiet"])
+            .args([
+                "--port",
+                &address,
+                "--health",
+                "/health",
+                "--keep-alive",
+                "--quiet",
+            ])
             // Metadata in files: not every file system that holds temporary folders has extended attributes.
             .args(["posix", "--sidecar"])
             .args([path("meta"), path("data")])
@@ -176,7 +183,12 @@ impl Drop for S3Server {
 fn program() -> Result<PathBuf> {
     let folder = cache::once(&format!("versitygw-{VERSION}"), |folder| {
         let package = format!("github.com/versity/versitygw/cmd/versitygw@{VERSION}");
-        run("go", Command::new("go").args(["install", &package]).env("GOBIN", folder))
+        run(
+            "go",
+            Command::new("go")
+                .args(["install", &package])
+                .env("GOBIN", folder),
+        )
     })?;
     Ok(folder.join("versitygw"))
 }

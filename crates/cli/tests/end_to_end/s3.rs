@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::{Cluster, ClusterOptions, Commit, Generate, JavaClient, ProduceRecord, ProducerOptions, S3Server};
+use testkit::{Cluster, ClusterOptions, Commit, JavaClient, ProduceRecord, S3Server};
 
 use crate::program::{Ran, Workplace, files_below};
 
@@ -88,6 +88,18 @@ fn is_done(ran: &Ran) {
     assert_eq!(ran.code, Some(0), "{ran:#?}");
 }
 
+/// 100 KiB that do not compress: 200 of them make a segment that goes in parts.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed + 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..100 * 1024).map(|_| next()).collect()
+}
+
 async fn fill(java: &JavaClient) {
     java.create_topic("orders-eu", 2, &[]).await.unwrap();
     java.create_topic("payments-eu", 1, &[]).await.unwrap();
@@ -96,23 +108,18 @@ async fn fill(java: &JavaClient) {
         .map(|n| ProduceRecord::new("orders-eu", n % 2).value(format!("order {n}")))
         .collect();
     java.produce(&records).await.unwrap();
-    // Enough for a segment in parts: random bytes do not compress.
-    let payments = Generate {
-        topic: "payments-eu".into(),
-        partitions: 1,
-        count: 20_000,
-        value_bytes: 1000,
-        first_timestamp: 1_700_000_000_000,
-        timestamp_step: 1,
-        seed: 7,
-    };
-    java.generate(&payments, &ProducerOptions::new()).await.unwrap();
+    let payments: Vec<ProduceRecord> = (0..200)
+        .map(|n| ProduceRecord::new("payments-eu", 0).value(noise(n)))
+        .collect();
+    java.produce(&payments).await.unwrap();
     for (group, topic, offset) in [
         ("order-processor", "orders-eu", 123),
-        ("payment-processor", "payments-eu", 19_999),
+        ("payment-processor", "payments-eu", 199),
         ("notification-service", "orders-eu", 250),
     ] {
-        java.commit(group, &[Commit::new(topic, 0, offset)]).await.unwrap();
+        java.commit(group, &[Commit::new(topic, 0, offset)])
+            .await
+            .unwrap();
     }
 }
 
@@ -130,7 +137,10 @@ async fn the_configurations_of_the_guide_run_on_a_bucket() {
     }
 
     let work = Workplace::new();
-    work.config("backup.yaml", &BACKUP.replace("{bootstrap}", &source.bootstrap_servers()[0]));
+    work.config(
+        "backup.yaml",
+        &BACKUP.replace("{bootstrap}", &source.bootstrap_servers()[0]),
+    );
     let mut command = work.command(&["backup", "--config", "backup.yaml"]);
     environment(&mut command, &server);
     let ran = run(command).await;
@@ -140,7 +150,10 @@ async fn the_configurations_of_the_guide_run_on_a_bucket() {
 
     let target = Cluster::start(ClusterOptions::new()).await.unwrap();
     let java = JavaClient::of(&target).await.unwrap();
-    work.config("restore.yaml", &RESTORE.replace("{bootstrap}", &target.bootstrap_servers()[0]));
+    work.config(
+        "restore.yaml",
+        &RESTORE.replace("{bootstrap}", &target.bootstrap_servers()[0]),
+    );
     let mut command = work.command(&["three-phase-restore", "--config", "restore.yaml"]);
     environment(&mut command, &server);
     is_done(&run(command).await);
@@ -149,10 +162,21 @@ async fn the_configurations_of_the_guide_run_on_a_bucket() {
         assert_eq!(before.len(), after.len(), "{topic}/{partition}");
         for (old, mut new) in before.iter().zip(after) {
             new.headers.truncate(old.headers.len());
-            assert_eq!(old.content(), new.content(), "{topic}/{partition} offset {}", old.offset);
+            assert_eq!(
+                old.content(),
+                new.content(),
+                "{topic}/{partition} offset {}",
+                old.offset
+            );
         }
     }
-    assert!(!java.list_topics(false).await.unwrap().contains(&"other".to_owned()));
+    assert!(
+        !java
+            .list_topics(false)
+            .await
+            .unwrap()
+            .contains(&"other".to_owned())
+    );
     objects_lie_below_the_prefix(&server);
     mapping_comes_back_with_keys_from_the_configuration(&work, &server).await;
 }
@@ -160,8 +184,13 @@ async fn the_configurations_of_the_guide_run_on_a_bucket() {
 fn objects_lie_below_the_prefix(server: &S3Server) {
     let bucket = server.bucket_folder("kafka-backups");
     let objects = files_below(&bucket.join("prod"));
-    let segment = objects.iter().find(|path| path.to_string_lossy().ends_with(".segment"));
-    assert!(segment.unwrap().metadata().unwrap().len() > 16 * 1024 * 1024, "{objects:?}");
+    let segment = objects
+        .iter()
+        .find(|path| path.to_string_lossy().ends_with(".segment"));
+    assert!(
+        segment.unwrap().metadata().unwrap().len() > 16 * 1024 * 1024,
+        "{objects:?}"
+    );
     let beside = files_below(&bucket).into_iter().filter(|path| {
         let name = path.strip_prefix(&bucket).unwrap().to_string_lossy().into_owned();
         !name.starts_with("prod/") && !name.starts_with(".sgwtmp")
@@ -198,7 +227,10 @@ async fn mapping_comes_back_with_keys_from_the_configuration(work: &Workplace, s
         serde_json::from_str(&ran.stdout).unwrap(),
     );
     assert_eq!(report, stored);
-    assert!(report["consumer_groups"]["order-processor"].is_object(), "{report}");
+    assert!(
+        report["consumer_groups"]["order-processor"].is_object(),
+        "{report}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,9 +257,11 @@ async fn buckets_keys_and_servers_that_are_not_there() {
 
     let mut command = restore();
     command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    run(command)
-        .await
-        .failed_saying(&["s3://kafka-backups/prod", "http://127.0.0.1:1", "storage.endpoint"]);
+    run(command).await.failed_saying(&[
+        "s3://kafka-backups/prod",
+        "http://127.0.0.1:1",
+        "storage.endpoint",
+    ]);
 
     let mut command = restore();
     command
@@ -245,7 +279,9 @@ async fn buckets_keys_and_servers_that_are_not_there() {
         .env_remove("AWS_REGION")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("HOME", work.path("nobody"));
-    run(command).await.failed_saying(&["storage.region", "AWS_REGION"]);
+    run(command)
+        .await
+        .failed_saying(&["storage.region", "AWS_REGION"]);
 
     // Once the bucket is there, it is the backup that is missing.
     server.create_bucket("kafka-backups").unwrap();

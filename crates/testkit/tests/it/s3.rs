@@ -5,7 +5,10 @@ use testkit::S3Server;
 
 fn ask(server: &S3Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    let head = format!("{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address());
+    let head = format!(
+        "{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        server.address()
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -18,7 +21,10 @@ async fn the_s3_server_refuses_requests_that_nobody_has_signed() {
     server.create_bucket("bucket").unwrap();
     std::fs::write(server.bucket_folder("bucket").join("object"), "secret").unwrap();
     let answer = ask(&server, "GET /bucket/object");
-    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("AccessDenied"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 403 ") && answer.contains("AccessDenied"),
+        "{answer}"
+    );
 
     let (address, folder) = (server.address(), server.bucket_folder("bucket"));
     drop(server);

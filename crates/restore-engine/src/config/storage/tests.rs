@@ -2,7 +2,9 @@ use super::*;
 use crate::config::Config;
 
 fn yaml(storage: &str) -> String {
-    format!("mode: restore\nbackup_id: b\ntarget:\n  bootstrap_servers: [k:9092]\n  topics: {{include: ['*']}}\nstorage:\n{storage}")
+    format!(
+        "mode: restore\nbackup_id: b\ntarget:\n  bootstrap_servers: [k:9092]\n  topics: {{include: ['*']}}\nstorage:\n{storage}"
+    )
 }
 
 fn s3(lines: &str) -> S3Config {
@@ -14,7 +16,9 @@ fn s3(lines: &str) -> S3Config {
 }
 
 fn refused(storage: &str) -> String {
-    Config::from_yaml(&yaml(storage), "s3.yaml").unwrap_err().to_string()
+    Config::from_yaml(&yaml(storage), "s3.yaml")
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -29,9 +33,11 @@ fn a_bucket_and_a_prefix_are_enough() {
 
 #[test]
 fn every_key_arrives() {
-    let config = s3("  region: eu-central-1\n  endpoint: https://minio:9000/\n  path_style: false\n  \
+    let config = s3(
+        "  region: eu-central-1\n  endpoint: https://minio:9000/\n  path_style: false\n  \
         access_key_id: 1234\n  secret_access_key: 'hush'\n  session_token: sesame\n  checksum_mode: off\n  \
-        sse: aws:kms\n  sse_kms_key_id: the-key\n  connect_timeout_ms: 100\n  request_timeout_ms: 2000\n");
+        sse: aws:kms\n  sse_kms_key_id: the-key\n  connect_timeout_ms: 100\n  request_timeout_ms: 2000\n",
+    );
     let mut expected = S3Config::new("kafka-backups");
     expected.region = Some("eu-central-1".into());
     expected.endpoint = Some("https://minio:9000".into());
@@ -61,7 +67,15 @@ fn secrets_are_in_no_message() {
     );
 
     let start = "  backend: s3\n  bucket: b\n  access_key_id: a\n  secret_access_key: ";
-    for value in ["[hush]", "{hush: hush}", "7e77", "-77777", "true", "!hush hush", "| \n hush"] {
+    for value in [
+        "[hush]",
+        "{hush: hush}",
+        "7e77",
+        "-77777",
+        "true",
+        "!hush hush",
+        "| \n hush",
+    ] {
         let message = refused(&format!("{start}{value}\n  no_such_key: 1\n"));
         for part in ["hush", "7e77", "77777", "true"] {
             assert!(!message.contains(part), "{value}: {message}");
@@ -93,7 +107,10 @@ fn what_cannot_be_meant_says_what_can() {
     let files = |line: &str| refused(&format!("  backend: filesystem\n  path: /b\n  {line}\n"));
     for line in ["bucket: b", "region: r", "secret_access_key: s", "sse: none"] {
         let key = line.split(':').next().unwrap();
-        assert!(files(line).contains(&format!("storage.{key} has no meaning")), "{line}");
+        assert!(
+            files(line).contains(&format!("storage.{key} has no meaning")),
+            "{line}"
+        );
     }
     assert!(refused("  backend: s4\n").contains("is not one of filesystem, s3"));
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -80,12 +82,14 @@ async fn load(config: &S3Config) -> SdkConfig {
         .timeout_config(timeouts)
         .retry_config(retries)
         .request_checksum_calculation(sent)
-        .response_checksum_validation(checked)
-        .region(region(config));
+        .response_checksum_validation(checked);
     with_what_is_configured(loader, config).load().await
 }
 
 fn with_what_is_configured(mut loader: ConfigLoader, config: &S3Config) -> ConfigLoader {
+    if let Some(region) = region(config) {
+        loader = loader.region(region);
+    }
     if let Some(url) = &config.endpoint {
         loader = loader.endpoint_url(url);
     }
@@ -101,19 +105,22 @@ fn with_what_is_configured(mut loader: ConfigLoader, config: &S3Config) -> Confi
     loader
 }
 
-/// A machine that is not of AWS has no metadata service to ask for a region, and asking takes seconds.
-fn region(config: &S3Config) -> RegionProviderChain {
+/// The region that is configured, or that a server of one's own needs: such a machine has no metadata service to ask, and
+/// asking takes seconds. With neither, the SDK asks everybody whom it knows.
+fn region(config: &S3Config) -> Option<RegionProviderChain> {
+    let configured = config.region.clone().map(Region::new);
     let elsewhere = config.endpoint.is_some()
         || std::env::var_os("AWS_ENDPOINT_URL").is_some()
         || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-    let chain = RegionProviderChain::first_try(config.region.clone().map(Region::new));
-    if elsewhere {
-        return chain
-            .or_else(aws_config::environment::EnvironmentVariableRegionProvider::new())
-            .or_else(aws_config::profile::ProfileFileRegionProvider::new())
-            .or_else(Region::new(REGION_OF_OTHER_SERVERS));
+    match (&configured, elsewhere) {
+        (Some(_), _) => Some(RegionProviderChain::first_try(configured)),
+        (None, true) => Some(
+            RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(ProfileFileRegionProvider::new())
+                .or_else(Region::new(REGION_OF_OTHER_SERVERS)),
+        ),
+        (None, false) => None,
     }
-    chain.or_default_provider()
 }
 
 /// Rustls with the roots of the system, through the proxy that `HTTPS_PROXY` and its like name.

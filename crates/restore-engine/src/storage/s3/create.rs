@@ -25,7 +25,8 @@ use crate::storage::StorageError;
 /// The object of the probe. It stays, so that later runs need one request to probe.
 pub(super) const PROBE: &str = ".kafka-backup-probe";
 
-const PROBE_TEXT: &str = "kafka-backup writes this object to see whether the server refuses to overwrite it.\n";
+const PROBE_TEXT: &str =
+    "kafka-backup writes this object to see whether the server refuses to overwrite it.\n";
 
 /// Name of the token in an object's metadata.
 const TOKEN: &str = "kafka-backup-token";
@@ -74,7 +75,12 @@ pub(super) enum Owner {
 
 impl S3Storage {
     /// Creates an object in one request.
-    pub(super) async fn put_whole(&self, name: &str, bytes: Bytes, token: &Token) -> Result<(), StorageError> {
+    pub(super) async fn put_whole(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        token: &Token,
+    ) -> Result<(), StorageError> {
         let preconditions = self.put_preconditions().await?;
         if preconditions == Preconditions::Ignored {
             self.refuse_taken(name).await?;
@@ -206,7 +212,11 @@ impl S3Storage {
     /// What the server makes of the condition on a whole object; asked once.
     async fn put_preconditions(&self) -> Result<Preconditions, StorageError> {
         let probe = || self.probe_put();
-        self.shared.put_preconditions.get_or_try_init(probe).await.copied()
+        self.shared
+            .put_preconditions
+            .get_or_try_init(probe)
+            .await
+            .copied()
     }
 
     async fn probe_put(&self) -> Result<Preconditions, StorageError> {

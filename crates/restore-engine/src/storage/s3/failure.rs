@@ -46,10 +46,14 @@ where
             // The credentials are asked for on the way to the connection.
             SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Unsent,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Kind::Timeout,
-            SdkError::DispatchFailure(failure) if is_about_credentials(failure.as_connector_error()) => Kind::Unsent,
+            SdkError::DispatchFailure(failure) if is_about_credentials(failure.as_connector_error()) => {
+                Kind::Unsent
+            }
             SdkError::DispatchFailure(_) => Kind::Connection,
             // An error that says success is a page of somebody else's.
-            SdkError::ServiceError(e) if !e.raw().status().is_success() || error.code().is_some() => Kind::Answer,
+            SdkError::ServiceError(e) if !e.raw().status().is_success() || error.code().is_some() => {
+                Kind::Answer
+            }
             _ => Kind::Unreadable,
         };
         let response = error.raw_response();
@@ -76,9 +80,7 @@ fn is_about_credentials(error: Option<&ConnectorError>) -> bool {
 }
 
 /// An error and what lies below it.
-pub(super) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&e| e.source())
 }
 
@@ -223,7 +225,12 @@ impl fmt::Display for Failure {
             (Kind::Answer, None, code) => write!(f, "{}", code.as_deref().unwrap_or("an error"))?,
         }
         // What a server writes goes to a terminal: one line, no control characters, and not a novel.
-        let message: String = self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        let message: String = self
+            .message
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(300)
+            .collect();
         if !message.is_empty() {
             write!(f, ": {}", message.trim_end_matches('.'))?;
         }

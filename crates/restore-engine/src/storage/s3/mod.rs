@@ -120,7 +120,9 @@ impl S3Storage {
             endpoint,
             ..
         } = &self.shared.config;
-        let at = endpoint.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+        let at = endpoint
+            .as_ref()
+            .map_or(String::new(), |url| format!(" at {url}"));
         match prefix.as_str() {
             "" => format!("s3://{bucket}{at}"),
             prefix => format!("s3://{bucket}/{prefix}{at}"),
@@ -209,9 +211,9 @@ impl S3Storage {
             }
             for folder in page.common_prefixes() {
                 let name = folder.prefix().and_then(|key| self.name_of(key));
-                found
-                    .folders
-                    .extend(name.and_then(|name| Some(name.strip_prefix(prefix)?.strip_suffix('/')?.to_owned())));
+                found.folders.extend(
+                    name.and_then(|name| Some(name.strip_prefix(prefix)?.strip_suffix('/')?.to_owned())),
+                );
             }
             continuation = page.next_continuation_token().map(str::to_owned);
             if continuation.is_none() {

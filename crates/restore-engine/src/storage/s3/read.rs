@@ -51,13 +51,18 @@ impl S3Storage {
         let expected = format!("bytes {}-", range.start);
         self.read(name, Some((header, range.end)), |found| {
             if !found.content_range().is_some_and(|r| r.starts_with(&expected)) {
-                let problem = format!("the server does not give the range that was asked for ({expected}...)");
+                let problem =
+                    format!("the server does not give the range that was asked for ({expected}...)");
                 return Err(self.refused("read", name, problem));
             }
             match length(found) {
                 Some(bytes) if bytes == wanted => Ok(bytes),
                 Some(bytes) if bytes < wanted => Err(self.short(name, range.end)),
-                _ => Err(self.refused("read", name, "the server gives another range than it was asked for".into())),
+                _ => Err(self.refused(
+                    "read",
+                    name,
+                    "the server gives another range than it was asked for".into(),
+                )),
             }
         })
         .await
@@ -108,13 +113,18 @@ async fn collect(mut body: ByteStream, bytes: u64, patience: Duration) -> Result
             .map_err(|e| describe(&e))?;
         let Some(piece) = piece else { break };
         if collected.len() as u64 + piece.len() as u64 > bytes {
-            return Err(format!("its body has more than the {bytes} bytes that were announced"));
+            return Err(format!(
+                "its body has more than the {bytes} bytes that were announced"
+            ));
         }
         collected.extend_from_slice(&piece);
     }
     match collected.len() as u64 == bytes {
         true => Ok(collected.freeze()),
-        false => Err(format!("its body ended after {} of {bytes} bytes", collected.len())),
+        false => Err(format!(
+            "its body ended after {} of {bytes} bytes",
+            collected.len()
+        )),
     }
 }
 

@@ -56,7 +56,9 @@ async fn write(storage: &S3Storage, name: &str, content: &Bytes, piece: usize) -
     let mut writer = storage.create(name).await?;
     for start in (0..content.len()).step_by(piece) {
         let end = content.len().min(start + piece);
-        writer.write(vec![content.slice(start..end), Bytes::new()]).await?;
+        writer
+            .write(vec![content.slice(start..end), Bytes::new()])
+            .await?;
     }
     writer.finish().await
 }
@@ -79,7 +81,10 @@ async fn large_objects_go_in_parts_and_are_created_once_too() {
     storage.put("whole", bytes(2 * SMALL_PART + 5)).await.unwrap();
     assert_eq!(storage.head("whole").await.unwrap(), 2 * SMALL_PART as u64 + 5);
     assert_eq!(unfinished_uploads(&storage).await, 0);
-    assert_eq!(*storage.shared.complete_preconditions.get().unwrap(), Preconditions::Enforced);
+    assert_eq!(
+        *storage.shared.complete_preconditions.get().unwrap(),
+        Preconditions::Enforced
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +154,10 @@ async fn listings_go_over_pages_and_skip_what_is_not_ours() {
     let found = storage.list("").await.unwrap();
     assert_eq!(found.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), names);
     assert!(found.iter().all(|o| o.bytes == 1));
-    assert_eq!(storage.list_folders("b/").await.unwrap(), ["0", "1", "2", "3", "4", "5", "6"]);
+    assert_eq!(
+        storage.list_folders("b/").await.unwrap(),
+        ["0", "1", "2", "3", "4", "5", "6"]
+    );
     assert_eq!(storage.list("c/3").await.unwrap().len(), 1);
 }
 
@@ -191,7 +199,10 @@ async fn a_lost_reply_to_a_completion_is_not_a_conflict() {
         assert_eq!(lost.hits(), 1);
         match winner {
             true => published.unwrap(),
-            false => assert!(matches!(published, Err(StorageError::Exists { .. })), "{published:?}"),
+            false => assert!(
+                matches!(published, Err(StorageError::Exists { .. })),
+                "{published:?}"
+            ),
         }
     }
     assert_eq!(storage.head("segment").await.unwrap(), SMALL_PART as u64);
@@ -234,7 +245,11 @@ impl Intercept for IgnoresConditions {
 async fn servers_that_ignore_conditions_are_found_out_and_guarded() {
     let storage = storage("ignoring").await;
     let Connection { client, server } = client::connect(&storage.shared.config).await.unwrap();
-    let ignoring = client.config().to_builder().interceptor(IgnoresConditions).build();
+    let ignoring = client
+        .config()
+        .to_builder()
+        .interceptor(IgnoresConditions)
+        .build();
     let connection = Connection {
         client: Client::from_conf(ignoring),
         server,
@@ -242,7 +257,10 @@ async fn servers_that_ignore_conditions_are_found_out_and_guarded() {
     storage.shared.connection.set(connection).unwrap();
 
     storage.put("object", Bytes::from_static(b"1")).await.unwrap();
-    assert_eq!(*storage.shared.put_preconditions.get().unwrap(), Preconditions::Ignored);
+    assert_eq!(
+        *storage.shared.put_preconditions.get().unwrap(),
+        Preconditions::Ignored
+    );
     for content in [Bytes::from_static(b"2"), bytes(2 * SMALL_PART)] {
         let taken = storage.put("object", content).await;
         assert!(matches!(taken, Err(StorageError::Exists { .. })), "{taken:?}");

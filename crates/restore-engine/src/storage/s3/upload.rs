@@ -76,7 +76,8 @@ impl S3Writer {
                     open.gathered = BytesMut::with_capacity(part_bytes);
                 }
                 let room = part_bytes - open.gathered.len();
-                open.gathered.extend_from_slice(&piece.split_to(room.min(piece.len())));
+                open.gathered
+                    .extend_from_slice(&piece.split_to(room.min(piece.len())));
             }
         }
         Ok(open)
@@ -281,7 +282,11 @@ impl UploadId {
         &self,
         joined: Result<Result<CompletedPart, StorageError>, tokio::task::JoinError>,
     ) -> Result<CompletedPart, StorageError> {
-        joined.unwrap_or_else(|e| Err(self.storage.refused("write", &self.name, format!("a task stopped: {e}"))))
+        joined.unwrap_or_else(|e| {
+            Err(self
+                .storage
+                .refused("write", &self.name, format!("a task stopped: {e}")))
+        })
     }
 }
 

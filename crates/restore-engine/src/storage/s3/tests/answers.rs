@@ -29,7 +29,12 @@ async fn a_real_server_refuses_and_the_error_says_what_to_change() {
     wrong.bucket = "no-such-bucket".into();
     says(
         &listing_fails(wrong.clone()).await,
-        &["NoSuchBucket", "There is no bucket no-such-bucket", "storage.bucket", "cannot list"],
+        &[
+            "NoSuchBucket",
+            "There is no bucket no-such-bucket",
+            "storage.bucket",
+            "cannot list",
+        ],
     );
     let put = S3Storage::new(wrong).put("a", Bytes::new()).await.unwrap_err();
     says(&put.to_string(), &["There is no bucket no-such-bucket"]);
@@ -38,21 +43,36 @@ async fn a_real_server_refuses_and_the_error_says_what_to_change() {
     wrong.credentials = Some(S3Credentials::new(server.access_key_id(), Secret::new("hush")));
     says(
         &listing_fails(wrong).await,
-        &["SignatureDoesNotMatch", "storage.secret_access_key", "AWS_SECRET_ACCESS_KEY"],
+        &[
+            "SignatureDoesNotMatch",
+            "storage.secret_access_key",
+            "AWS_SECRET_ACCESS_KEY",
+        ],
     );
     let mut wrong = good.clone();
     wrong.credentials = Some(S3Credentials::new("AKIANOBODY", Secret::new("hush")));
-    says(&listing_fails(wrong).await, &["does not know this access key", "storage.access_key_id"]);
+    says(
+        &listing_fails(wrong).await,
+        &["does not know this access key", "storage.access_key_id"],
+    );
 
     let mut wrong = good.clone();
     wrong.region = Some("eu-north-1".into());
-    says(&listing_fails(wrong).await, &["AuthorizationHeaderMalformed", "storage.region"]);
+    says(
+        &listing_fails(wrong).await,
+        &["AuthorizationHeaderMalformed", "storage.region"],
+    );
 
     let mut wrong = good;
     wrong.endpoint = Some("http://127.0.0.1:1".into());
     says(
         &listing_fails(wrong).await,
-        &["the connection failed", "refused", "Is http://127.0.0.1:1 right", "storage.endpoint"],
+        &[
+            "the connection failed",
+            "refused",
+            "Is http://127.0.0.1:1 right",
+            "storage.endpoint",
+        ],
     );
 }
 
@@ -65,17 +85,42 @@ async fn answers_of_aws_say_what_to_change() {
         "The bucket you are attempting to access must be addressed using the specified endpoint.",
     );
     let denied = error("403 Forbidden", "", "AccessDenied", "Access Denied");
-    let expired = error("400 Bad Request", "", "ExpiredToken", "The provided token has expired.");
+    let expired = error(
+        "400 Bad Request",
+        "",
+        "ExpiredToken",
+        "The provided token has expired.",
+    );
     let unknown = error("403 Forbidden", "", "InvalidAccessKeyId", "Not in our records");
     let skewed = error("403 Forbidden", "", "RequestTimeTooSkewed", "Too far");
     for (answer, parts) in [
-        (redirect, &["PermanentRedirect", "set `storage.region: eu-west-3`", "request REQ7"][..]),
-        (denied, &["AccessDenied (HTTP 403)", "s3:ListBucket on bucket the-bucket", "s3:PutObject"]),
+        (
+            redirect,
+            &[
+                "PermanentRedirect",
+                "set `storage.region: eu-west-3`",
+                "request REQ7",
+            ][..],
+        ),
+        (
+            denied,
+            &[
+                "AccessDenied (HTTP 403)",
+                "s3:ListBucket on bucket the-bucket",
+                "s3:PutObject",
+            ],
+        ),
         (expired, &["session token has expired"]),
         (unknown, &["InvalidAccessKeyId (HTTP 403)", "AWS_ACCESS_KEY_ID"]),
         (skewed, &["Set the clock"]),
-        (plain("200 OK", "", "<html>Welcome</html>"), &["not of S3", "Is http://127.0.0.1:", "storage.endpoint"]),
-        (plain("400 Bad Request", "", "an HTTP request to an HTTPS server"), &["HTTP 400", "https://"]),
+        (
+            plain("200 OK", "", "<html>Welcome</html>"),
+            &["not of S3", "Is http://127.0.0.1:", "storage.endpoint"],
+        ),
+        (
+            plain("400 Bad Request", "", "an HTTP request to an HTTPS server"),
+            &["HTTP 400", "https://"],
+        ),
     ] {
         let fake = Fake::start(move |_| answer.clone());
         says(&listing_fails(fake.config()).await, parts);
@@ -84,7 +129,14 @@ async fn answers_of_aws_say_what_to_change() {
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_then_said_to_be_temporary() {
-    let fake = Fake::start(|_| error("503 Slow Down", "", "SlowDown", "Please\u{1b}[31m reduce\n your rate."));
+    let fake = Fake::start(|_| {
+        error(
+            "503 Slow Down",
+            "",
+            "SlowDown",
+            "Please\u{1b}[31m reduce\n your rate.",
+        )
+    });
     let problem = S3Storage::new(fake.config()).head("a").await.unwrap_err();
     assert!(matches!(problem, StorageError::Unavailable { .. }), "{problem:?}");
     says(&problem.to_string(), &["HTTP 503", "may be temporary"]);
@@ -100,12 +152,18 @@ async fn objects_are_encrypted_and_summed_as_configured() {
     };
     let fake = Fake::start(answer);
     let put = async |config: S3Config| {
-        S3Storage::new(config).put("a", Bytes::from_static(b"-")).await.unwrap();
+        S3Storage::new(config)
+            .put("a", Bytes::from_static(b"-"))
+            .await
+            .unwrap();
         fake.heads().last().unwrap().to_lowercase()
     };
     let head = put(fake.config()).await;
     assert!(head.starts_with("put /the-bucket/a"), "{head}");
-    assert!(head.contains("if-none-match: *\r\n") && head.contains("x-amz-checksum-crc32c: "), "{head}");
+    assert!(
+        head.contains("if-none-match: *\r\n") && head.contains("x-amz-checksum-crc32c: "),
+        "{head}"
+    );
     assert!(!head.contains("server-side-encryption"), "{head}");
 
     let mut config = fake.config();
@@ -115,25 +173,44 @@ async fn objects_are_encrypted_and_summed_as_configured() {
     config.checksums = S3Checksums::WhenRequired;
     config.credentials.as_mut().unwrap().session_token = Some(Secret::new("sesame"));
     let head = put(config).await;
-    assert!(head.contains("x-amz-server-side-encryption: aws:kms\r\n"), "{head}");
-    assert!(head.contains("x-amz-server-side-encryption-aws-kms-key-id: the-key\r\n"), "{head}");
-    assert!(head.contains("x-amz-security-token: sesame\r\n") && !head.contains("checksum-crc"), "{head}");
+    assert!(
+        head.contains("x-amz-server-side-encryption: aws:kms\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("x-amz-server-side-encryption-aws-kms-key-id: the-key\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("x-amz-security-token: sesame\r\n") && !head.contains("checksum-crc"),
+        "{head}"
+    );
 
     let mut config = fake.config();
     config.encryption = S3Encryption::S3;
-    assert!(put(config).await.contains("x-amz-server-side-encryption: aes256\r\n"));
+    assert!(
+        put(config)
+            .await
+            .contains("x-amz-server-side-encryption: aes256\r\n")
+    );
 }
 
 #[tokio::test]
 async fn answers_that_do_not_fit_the_question_are_errors() {
     // The whole object where a range was asked for.
     let fake = Fake::start(|_| plain("200 OK", "", "0123456789"));
-    let ignored = S3Storage::new(fake.config()).get_range("a", 2..4).await.unwrap_err();
+    let ignored = S3Storage::new(fake.config())
+        .get_range("a", 2..4)
+        .await
+        .unwrap_err();
     says(&ignored.to_string(), &["does not give the range"]);
 
     let fake = Fake::start(|_| plain("206 Partial Content", "Content-Range: bytes 2-3/4\r\n", "23"));
     let short = S3Storage::new(fake.config()).get_range("a", 2..5).await;
-    assert!(matches!(short, Err(StorageError::Short { end: 5, .. })), "{short:?}");
+    assert!(
+        matches!(short, Err(StorageError::Short { end: 5, .. })),
+        "{short:?}"
+    );
 
     // Fewer bytes than announced, every time.
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n0123";
@@ -145,6 +222,9 @@ async fn answers_that_do_not_fit_the_question_are_errors() {
     // A length that only the server believes in is never made room for.
     let vast = "HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000\r\nConnection: close\r\n\r\n0";
     let fake = Fake::start(|_| vast.to_owned());
-    let vast = S3Storage::new(fake.config()).get("a", u64::MAX).await.unwrap_err();
+    let vast = S3Storage::new(fake.config())
+        .get("a", u64::MAX)
+        .await
+        .unwrap_err();
     says(&vast.to_string(), &["cannot read a"]);
 }

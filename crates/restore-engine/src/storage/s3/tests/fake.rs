@@ -56,7 +56,8 @@ fn read_request(stream: &mut TcpStream) -> String {
     let head = String::from_utf8(bytes).unwrap();
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse().unwrap())
     });
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).unwrap();
@@ -65,7 +66,8 @@ fn read_request(stream: &mut TcpStream) -> String {
 
 /// An answer with an error of S3 in it.
 pub(super) fn error(status: &str, headers: &str, code: &str, message: &str) -> String {
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    let body =
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
     format!(
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\nContent-Type: application/xml\r\nConnection: close\r\n{headers}\r\n{body}",
         body.len()
@@ -73,5 +75,8 @@ pub(super) fn error(status: &str, headers: &str, code: &str, message: &str) -> S
 }
 
 pub(super) fn plain(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+        body.len()
+    )
 }
