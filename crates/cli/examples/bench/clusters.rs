@@ -71,7 +71,7 @@ impl Clusters {
             seed: 1,
         };
         let java = &self.source_java;
-        java.create_topic(&topic.name, PARTITIONS, &[]).await?;
+        create(java, &topic.name).await?;
         let options = ProducerOptions::new()
             .codec(codec)
             .batch_size(BATCH_BYTES)
@@ -102,6 +102,16 @@ impl Clusters {
     pub(crate) async fn forget(&self, topic: &Topic) -> Result<()> {
         Ok(self.source_java.delete_topic(&topic.name).await?)
     }
+}
+
+/// Creates a topic and waits for its leaders: an idempotent Java producer whose first request comes too early may get its
+/// second one in first, and then repeats the first for ever.
+pub(crate) async fn create(java: &JavaClient, topic: &str) -> Result<()> {
+    java.create_topic(topic, PARTITIONS, &[]).await?;
+    for partition in 0..PARTITIONS {
+        java.end_offset(topic, partition).await?;
+    }
+    Ok(())
 }
 
 /// The address of the only broker.

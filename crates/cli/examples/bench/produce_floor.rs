@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kafka_wire::batch::{BatchIter, LogEntry, ProducePatch, RawBatch};
 
 use crate::Result;
-use crate::clusters::{Clusters, PARTITIONS, Topic, address};
+use crate::clusters::{Clusters, PARTITIONS, Topic, address, create};
 use crate::fetch_floor::fetch_all;
 use crate::measure::{Cost, Meter};
 use crate::wire::{Connection, put_i16, put_i32, put_string};
@@ -32,11 +32,7 @@ pub(crate) async fn measure(clusters: &Clusters, topic: &Topic, round: usize) ->
         let (address, topic) = (address(&clusters.source)?, topic.clone());
         tokio::task::spawn_blocking(move || read(&address, &topic)).await??
     };
-    clusters.target_java.create_topic(&name, PARTITIONS, &[]).await?;
-    // The Java client asks until the partition has a leader.
-    for partition in 0..PARTITIONS {
-        clusters.target_java.end_offset(&name, partition).await?;
-    }
+    create(&clusters.target_java, &name).await?;
     let target = address(&clusters.target)?;
     let meter = Meter::start(&clusters.target).await?;
     let produced = {
