@@ -27,17 +27,18 @@ const ACCESS_KEY: &str = "TESTKITACCESSKEY";
 const SECRET_KEY: &str = "testkit/secret+key";
 const REGION: &str = "us-east-1";
 
-/// The server and its data go when the shell's stdin does: with this process, whatever ended it. The shell ends with the
-/// server.
+/// The server and its data go when the shell's stdin does: with this process, whatever ended it. When the server ends by
+/// itself, the shell does too, and leaves the log to be read.
 const SCRIPT: &str = r#"
 folder=$1; shift
 exec 3<&0
 "$@" </dev/null &
 server=$!
-{ cat <&3 >/dev/null; kill -KILL $server; rm -rf "$folder"; } &
+{ cat <&3 >/dev/null; trap '' TERM; kill -KILL $server; rm -rf "$folder"; } &
 watcher=$!
 wait $server
 kill $watcher
+wait $watcher
 "#;
 
 /// A running S3 server. It ends, and its data is removed, when this value is dropped.

@@ -190,7 +190,7 @@ fn resolve_s3(section: StorageSection, prefix: String) -> Result<S3Config, Strin
     Ok(S3Config {
         prefix,
         region: text(section.region, "region")?,
-        endpoint: section.endpoint.map(|Text(url)| endpoint(url)).transpose()?,
+        endpoint: section.endpoint.map(|Text(url)| endpoint(&url)).transpose()?,
         path_style: section.path_style.map(|b| b.0),
         credentials: credentials(
             section.access_key_id,
@@ -205,7 +205,7 @@ fn resolve_s3(section: StorageSection, prefix: String) -> Result<S3Config, Strin
                 return Err(not_one_of("storage.checksum_mode", other, &known));
             }
         },
-        encryption: encryption(section.sse, section.sse_kms_key_id)?,
+        encryption: encryption(section.sse.as_ref(), section.sse_kms_key_id)?,
         connect_timeout: timeout(
             section.connect_timeout_ms,
             "connect_timeout_ms",
@@ -230,12 +230,12 @@ fn text(value: Option<Text>, key: &str) -> Result<Option<String>, String> {
     }
 }
 
-fn endpoint(url: String) -> Result<String, String> {
+fn endpoint(url: &str) -> Result<String, String> {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"));
     let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
-        let shown = if url.contains('@') { "the value" } else { &url };
+        let shown = if url.contains('@') { "the value" } else { url };
         return Err(format!(
             "storage.endpoint: `{shown}` does not begin with https:// or http://"
         ));
@@ -277,9 +277,9 @@ fn credentials(
     }
 }
 
-fn encryption(sse: Option<Text>, key_id: Option<Text>) -> Result<S3Encryption, String> {
+fn encryption(sse: Option<&Text>, key_id: Option<Text>) -> Result<S3Encryption, String> {
     let key_id = text(key_id, "sse_kms_key_id")?;
-    match (sse.as_ref().map_or("none", |t| t.0.as_str()), key_id) {
+    match (sse.map_or("none", |t| t.0.as_str()), key_id) {
         ("aws:kms", key_id) => Ok(S3Encryption::Kms { key_id }),
         ("none" | "AES256", Some(_)) => Err("storage.sse_kms_key_id needs `sse: aws:kms`".into()),
         ("none", None) => Ok(S3Encryption::BucketDefault),
