@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: the first one cancels what is under way, the second one ends the process at once.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -51,6 +52,8 @@ impl Signals {
                     std::process::exit(i32::from(signal.exit_code()));
                 }
                 received.store(signal.exit_code(), Ordering::SeqCst);
+                let told = "cancelling: what was changed for the time of the work is put back; once more ends at once";
+                let _ = writeln!(std::io::stderr(), "{told}");
                 cancel.cancel();
             }
         });

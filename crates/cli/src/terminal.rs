@@ -76,7 +76,6 @@ impl Observer for Terminal {
                 ));
             }
             Event::Progress { done, bytes } => view.progress(*done, *bytes),
-            Event::Note(text) => view.line(text),
             Event::Warning(text) => view.line(&format!("warning: {text}")),
             Event::Finished { .. } => view.finish(),
             _ => {}
@@ -98,7 +97,7 @@ impl View {
                 }
             }
             Self::Lines { total, last, began } => {
-                (*total, *last, *began) = (of, Instant::now(), Instant::now())
+                (*total, *last, *began) = (of, Instant::now(), Instant::now());
             }
         }
     }
@@ -148,7 +147,6 @@ fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Backup => "backup",
         Phase::Restore => "restore",
-        Phase::OffsetReset => "offset reset",
     }
 }
 
@@ -156,6 +154,5 @@ fn unit(phase: Phase) -> &'static str {
     match phase {
         Phase::Backup => "offsets",
         Phase::Restore => "records",
-        Phase::OffsetReset => "positions",
     }
 }

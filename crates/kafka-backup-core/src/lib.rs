@@ -26,7 +26,7 @@ pub mod kafka;
 pub mod restore;
 
 pub use offset_mapping::OffsetMapping;
-pub use restore_engine::{Config, ConfigError, Error, Result};
+pub use restore_engine::{Config, ConfigError, Error, Result, config};
 
 /// Phase 1 as a function, for programs that make backups themselves.
 pub mod backup {

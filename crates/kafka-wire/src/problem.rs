@@ -35,6 +35,29 @@ pub enum PartitionProblem {
         end_offset: i64,
     },
 
+    /// The log ends before the end offset that was asked for. It passes while a new leader learns what is replicated; when
+    /// it stays, the log was cut.
+    #[error(
+        "the log can be read to offset {readable} only, and is to be read to {end}: it may have been truncated"
+    )]
+    EndMissing {
+        /// Where what can be read ends.
+        readable: i64,
+        /// The end offset that was asked for.
+        end: i64,
+    },
+
+    /// The log does not know the leader epoch in which the reader's offset was reached, although it holds the offset.
+    #[error(
+        "offset {offset} was reached in leader epoch {last_epoch}, of which the log knows nothing: it is another history"
+    )]
+    UnknownEpoch {
+        /// The offset to be read next.
+        offset: i64,
+        /// The leader epoch of the batch read before it.
+        last_epoch: i32,
+    },
+
     /// The broker keeps answering with data that lies before the offset asked for.
     #[error("the broker answered {answers} times with nothing at or after offset {offset}")]
     NoProgress {

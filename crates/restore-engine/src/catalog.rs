@@ -5,7 +5,6 @@ use segment_format::{Manifest, layout};
 
 use crate::context::Context;
 use crate::error::{Error, Result, known_names};
-use crate::storage::StorageError;
 
 /// A manifest or mapping larger than this is not read: it would not be one of ours.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
@@ -84,7 +83,10 @@ impl<'a> Catalog<'a> {
             .storage
             .list(&layout::mappings_prefix(backup_id))
             .await?;
-        let Some(newest) = stored.into_iter().next() else {
+        let newest = stored
+            .into_iter()
+            .find(|object| layout::parse_mapping_name(&object.name).is_some());
+        let Some(newest) = newest else {
             if self.manifests(backup_id).await?.is_empty() {
                 return Err(self.unknown(backup_id).await);
             }
@@ -142,7 +144,6 @@ impl<'a> Catalog<'a> {
                 "backups there",
                 &found.into_iter().map(|b| b.backup_id).collect::<Vec<_>>(),
             ),
-            Err(Error::Storage(error @ StorageError::Io { .. })) => return Error::Storage(error),
             Err(error) => return error,
         };
         Error::UnknownBackup {

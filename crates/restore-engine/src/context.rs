@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Result};
 use crate::observe::{NoObserver, Observer};
 use crate::storage::Storage;
 use crate::workers::Workers;
@@ -37,6 +38,14 @@ impl Context {
             now_ms,
             memory_bytes: DEFAULT_MEMORY_BYTES,
             workers: Workers::for_this_machine(),
+        }
+    }
+
+    /// What `work` gives, or `Error::Cancelled` as soon as the context is cancelled.
+    pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.cancel.cancelled() => Err(Error::Cancelled),
         }
     }
 

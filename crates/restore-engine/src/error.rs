@@ -7,6 +7,8 @@ use crate::storage::StorageError;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A phase that did not do all that was asked of it.
+///
+/// The text of a cause is not repeated in the text of the error: print the chain of sources.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// Kafka, or the way to it, failed.
-    #[error("{action}: {source}")]
+    #[error("{action}")]
     Kafka {
         /// What was being done, and to what.
         action: String,
@@ -72,13 +74,43 @@ pub enum Error {
     },
     /// An object of the backup is not what was written.
     #[error(
-        "{object} is damaged: {problem}. Restore this object from a copy; nothing else of the backup is affected"
+        "{object} is damaged: {problem}. Bring this object back from a copy; the rest of the backup is not affected"
     )]
     Damaged {
         /// The object.
         object: String,
         /// What is wrong, and at which byte.
         problem: String,
+    },
+    /// The restore began and did not end.
+    #[error(
+        "the restore did not finish; of {} the target has some records and not others: delete them there before the next try",
+        .topics.join(", ")
+    )]
+    Unfinished {
+        /// Topics that were created or written.
+        topics: Vec<String>,
+        /// Why it did not finish.
+        source: Box<Error>,
+    },
+    /// Topics still have the settings that protect them while they are restored.
+    #[error(
+        "the settings of topics could not be put back (the next restore of this backup tries again; {record} keeps them):\n{}",
+        bullets(.topics)
+    )]
+    SettingsNotPutBack {
+        /// The object in the storage that keeps them.
+        record: String,
+        /// One line per topic: why, and what it is meant to have.
+        topics: Vec<String>,
+    },
+    /// The restore is complete, and something after it failed.
+    #[error("{restored} What came after it failed")]
+    AfterRestore {
+        /// What is done, and where the mapping is.
+        restored: String,
+        /// What failed.
+        source: Box<Error>,
     },
     /// The target cannot take the backup as it is.
     #[error("the target is not ready, and nothing was written to it:\n{}", bullets(.problems))]
@@ -106,7 +138,7 @@ pub enum Error {
     #[error(transparent)]
     Mapping(#[from] offset_mapping::Error),
     /// A local file that is written for the operator.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}")]
     Output {
         /// The file.
         path: String,
@@ -142,6 +174,17 @@ impl Error {
             problem: problem.to_string(),
         }
     }
+}
+
+/// An error with its causes, for places that show text only.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn bullets(lines: &[String]) -> String {

@@ -25,12 +25,14 @@ mod concurrent;
 mod context;
 mod error;
 mod observe;
+pub mod output;
+mod selection;
 mod three_phase;
 mod workers;
 
 pub use catalog::{BackupSummary, Catalog, StoredMapping};
 pub use config::{Config, ConfigError};
 pub use context::Context;
-pub use error::{Error, Result};
+pub use error::{Error, Result, chain};
 pub use observe::{Event, NoObserver, Observer, Phase};
 pub use three_phase::{ThreePhaseReport, ThreePhaseRestore};

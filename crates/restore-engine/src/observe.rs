@@ -15,8 +15,6 @@ pub enum Phase {
     Backup,
     /// Phase 2.
     Restore,
-    /// Phase 3.
-    OffsetReset,
 }
 
 /// What an observer is told.
@@ -41,8 +39,6 @@ pub enum Event {
         /// Bytes of record batches moved.
         bytes: u64,
     },
-    /// A step worth a line.
-    Note(String),
     /// Something the operator should know; the work goes on.
     Warning(String),
     /// The work on data of a phase is over.

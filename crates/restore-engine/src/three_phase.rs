@@ -72,19 +72,36 @@ impl ThreePhaseRestore {
             (ConsumerGroupStrategy::HeaderBased, true) => OffsetResetStrategy::Auto,
             (ConsumerGroupStrategy::HeaderBased, false) => OffsetResetStrategy::DryRun,
         };
-        let mapping = &restore_report.offset_mapping;
+        match self.reset_phase(&restore_report.offset_mapping, strategy).await {
+            Ok((plan, report)) => Ok(ThreePhaseReport {
+                restore_report,
+                offset_reset_plan: Some(plan),
+                offset_reset_report: report,
+            }),
+            Err(error) => Err(Error::AfterRestore {
+                restored: format!(
+                    "All {} records are restored, and their mapping is kept: the groups can be reset with a script from \
+                     `kafka-backup offset-mapping --backup-id {} --format shell-script`.",
+                    restore_report.records_restored, self.backup_id
+                ),
+                source: Box::new(error),
+            }),
+        }
+    }
+
+    async fn reset_phase(
+        &self,
+        mapping: &OffsetMapping,
+        strategy: OffsetResetStrategy,
+    ) -> Result<(OffsetResetPlan, Option<OffsetResetReport>)> {
         let plan = self
             .generate_offset_reset_plan(mapping, &self.config.consumer_groups, strategy)
             .await?;
-        let offset_reset_report = match strategy {
+        let report = match strategy {
             OffsetResetStrategy::Auto => Some(self.apply_offset_reset(&plan).await?),
             _ => None,
         };
-        Ok(ThreePhaseReport {
-            restore_report,
-            offset_reset_plan: Some(plan),
-            offset_reset_report,
-        })
+        Ok((plan, report))
     }
 
     /// Phase 2.
@@ -122,16 +139,18 @@ impl ThreePhaseRestore {
         let cluster = self.connect().await?;
         let executor = self.executor(&cluster);
         let result = async {
-            if !plan.dry_run {
-                let name = layout::reset_name(
-                    &self.backup_id,
-                    self.context.now_ms,
-                    &format!("{:016x}", rand::random::<u64>()),
-                );
-                let json = executor.generate_json_report(plan)?;
-                self.context.storage.put(&name, json.into()).await?;
+            if plan.dry_run {
+                return executor.execute_plan(plan).await;
             }
-            executor.execute_plan(plan).await
+            let plan = executor.refresh_plan(plan).await?;
+            let name = layout::reset_name(
+                &self.backup_id,
+                self.context.now_ms,
+                &format!("{:016x}", rand::random::<u64>()),
+            );
+            let json = executor.generate_json_report(&plan)?;
+            self.context.storage.put(&name, json.into()).await?;
+            executor.execute_plan(&plan).await
         };
         let result = result.await;
         cluster.close().await;
@@ -140,6 +159,7 @@ impl ThreePhaseRestore {
 
     fn executor(&self, cluster: &Cluster) -> OffsetResetExecutor {
         OffsetResetExecutor::new(cluster.clone(), self.config.target.bootstrap_servers.clone())
+            .with_cancel(self.context.cancel.clone())
     }
 
     async fn connect(&self) -> Result<Cluster> {

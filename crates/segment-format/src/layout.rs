@@ -5,6 +5,7 @@
 //! <backup>/segments/<generation>-<sequence>-<writer nonce>.segment
 //! <backup>/mappings/<complement of time>-<restore>.json
 //! <backup>/resets/<complement of time>-<reset>.json
+//! <backup>/shelters/<complement of time>-<restore>.json
 //! ```
 //!
 //! Object stores list names in ascending order of their bytes and cannot list backwards. Where the newest object is
@@ -18,6 +19,7 @@ const MANIFESTS: &str = "manifests/";
 const SEGMENTS: &str = "segments/";
 const MAPPINGS: &str = "mappings/";
 const RESETS: &str = "resets/";
+const SHELTERS: &str = "shelters/";
 
 /// Prefix of all objects of a backup set, with a slash at the end.
 ///
@@ -51,6 +53,11 @@ pub fn mappings_prefix(backup_id: &str) -> String {
 /// Prefix of the records of the offset resets of a backup set: the newest is listed first.
 pub fn resets_prefix(backup_id: &str) -> String {
     backup_prefix(backup_id) + RESETS
+}
+
+/// Prefix of the settings that restores under way, or cut off, have yet to put back: the newest is listed first.
+pub fn shelters_prefix(backup_id: &str) -> String {
+    backup_prefix(backup_id) + SHELTERS
 }
 
 /// What the name of a manifest says.
@@ -147,6 +154,16 @@ pub fn reset_name(backup_id: &str, created_at: i64, reset_id: &str) -> String {
 /// What a name that [`reset_name`] made says; `None` for any other.
 pub fn parse_reset_name(name: &str) -> Option<RunName> {
     parse_run_name(name, RESETS)
+}
+
+/// Name of the settings that a restore has yet to put back.
+pub fn shelter_name(backup_id: &str, created_at: i64, restore_id: &str) -> String {
+    run_name(&shelters_prefix(backup_id), created_at, restore_id)
+}
+
+/// What a name that [`shelter_name`] made says; `None` for any other.
+pub fn parse_shelter_name(name: &str) -> Option<RunName> {
+    parse_run_name(name, SHELTERS)
 }
 
 /// Times before 1970 are negative: with the sign bit flipped, the order of the numbers is the order of their digits.

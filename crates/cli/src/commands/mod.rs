@@ -22,7 +22,10 @@ pub(crate) async fn run(args: Args, signals: &Signals) -> Ended {
         Command::Backup(args) => backup::run(&args.config, signals).await,
         Command::Restore(args) => restore::run(&args.config, signals).await,
         Command::ThreePhaseRestore(args) => three_phase::run(&args.config, signals).await,
-        Command::OffsetMapping(args) => offset_mapping::run(&args).await,
+        Command::OffsetMapping(args) => tokio::select! {
+            done = offset_mapping::run(&args) => done,
+            () = signals.cancel.cancelled() => Err(Error::Cancelled.into()),
+        },
     };
     match result {
         Ok(ended) => ended,

@@ -1,13 +1,11 @@
 //! `kafka-backup offset-mapping`
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use offset_mapping::{OffsetMapping, OffsetResetPlan, OffsetResetStrategy, Pairs, render};
 use restore_engine::config::StorageConfig;
-use restore_engine::{Catalog, Config, Context, storage};
+use restore_engine::{Catalog, Config, Context, output, storage};
 
 use super::now_ms;
 use crate::args::{Format, OffsetMappingArgs};
@@ -22,19 +20,22 @@ pub(crate) async fn run(args: &OffsetMappingArgs) -> anyhow::Result<Ended> {
         },
     };
     let context = Context::new(storage::open(&storage), now_ms());
-    let mut mapping = Catalog::new(&context)
-        .newest_mapping(&args.backup_id)
-        .await?
+    let stored = Catalog::new(&context).newest_mapping(&args.backup_id).await;
+    let mut mapping = stored
+        .context("the backup is looked for where --storage-path or --config say")?
         .mapping;
+    if args.pairs && !matches!(args.format, Format::Json | Format::Csv) {
+        anyhow::bail!("--pairs goes with --format json or csv");
+    }
     keep_groups(&mut mapping, &args.groups)?;
     match &args.output {
-        Some(path) => to_file(path, |out| write(&mapping, args, out))?,
+        Some(path) => {
+            let written = output::write_file(path, |out| write(&mapping, args, out));
+            written.with_context(|| format!("cannot write {}", path.display()))?;
+        }
         None => match write(&mapping, args, &mut BufWriter::new(io::stdout().lock())) {
             // A reader that has gone away (`| head`) is no error.
-            Err(error)
-                if error
-                    .downcast_ref::<io::Error>()
-                    .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             written => written?,
         },
     }
@@ -64,7 +65,7 @@ fn keep_groups(mapping: &mut OffsetMapping, wanted: &[String]) -> anyhow::Result
 }
 
 /// Written as it is made: with `--pairs`, a mapping has a line for each record.
-fn write(mapping: &OffsetMapping, args: &OffsetMappingArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+fn write(mapping: &OffsetMapping, args: &OffsetMappingArgs, out: &mut dyn Write) -> io::Result<()> {
     let pairs = if args.pairs { Pairs::All } else { Pairs::Runs };
     match args.format {
         Format::Json => mapping.write_json(&mut *out, pairs)?,
@@ -72,22 +73,10 @@ fn write(mapping: &OffsetMapping, args: &OffsetMappingArgs, out: &mut dyn Write)
         Format::Text => out.write_all(render::mapping_text(mapping).as_bytes())?,
         Format::ShellScript => {
             let all: [&str; 0] = [];
-            let plan = OffsetResetPlan::build(mapping, &all, OffsetResetStrategy::Manual)?;
+            let plan = OffsetResetPlan::build(mapping, &all, OffsetResetStrategy::Manual)
+                .map_err(io::Error::other)?;
             out.write_all(render::reset_script(&plan, &mapping.target_bootstrap_servers).as_bytes())?;
         }
     }
-    Ok(out.flush()?)
-}
-
-/// The old content or the new, never half of it.
-fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut staged: PathBuf = path.to_owned();
-    staged
-        .as_mut_os_string()
-        .push(format!(".staged-{}", std::process::id()));
-    let write = || {
-        write(&mut BufWriter::new(File::create(&staged)?))?;
-        Ok::<_, anyhow::Error>(std::fs::rename(&staged, path)?)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    out.flush()
 }

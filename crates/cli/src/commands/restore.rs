@@ -19,12 +19,12 @@ pub(crate) async fn run(path: &Path, signals: &Signals) -> anyhow::Result<Ended>
     let report = ThreePhaseRestore::with_context(config, context)?
         .run_restore_phase()
         .await?;
-    print(&summary(&report, wanted.offset_report.as_deref()))?;
+    print(&summary(&report, path, wanted.offset_report.as_deref()))?;
     Ok(Ended::Done)
 }
 
 /// What a finished restore has to say.
-pub(super) fn summary(report: &RestoreReport, offset_report: Option<&Path>) -> String {
+pub(super) fn summary(report: &RestoreReport, config: &Path, offset_report: Option<&Path>) -> String {
     let mut text = format!(
         "Backup `{}` is restored: {} records into {} topic(s), {} partition(s).\n",
         report.backup_id,
@@ -36,8 +36,9 @@ pub(super) fn summary(report: &RestoreReport, offset_report: Option<&Path>) -> S
         text += &format!("  The offset mapping is in {}\n", path.display());
     }
     text += &format!(
-        "  and with the backup: kafka-backup offset-mapping --backup-id {}\n",
-        report.backup_id
+        "  and with the backup: kafka-backup offset-mapping --backup-id {} --config {}\n",
+        report.backup_id,
+        config.display()
     );
     text
 }

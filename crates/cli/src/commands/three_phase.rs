@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use offset_mapping::render::visible;
 use restore_engine::ThreePhaseRestore;
 use restore_engine::reset::{GroupResetOutcome, OffsetResetReport};
 
@@ -9,13 +10,14 @@ use super::{load, print, restore};
 use crate::exit::Ended;
 use crate::signals::Signals;
 
-pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ended> {
-    let (config, context) = load(config, signals)?;
+pub(crate) async fn run(config_path: &Path, signals: &Signals) -> anyhow::Result<Ended> {
+    let (config, context) = load(config_path, signals)?;
     let wanted = config.restore()?.clone();
     let phases = ThreePhaseRestore::with_context(config, context)?;
     let report = phases.run_all_phases().await?;
     print(&restore::summary(
         &report.restore_report,
+        config_path,
         wanted.offset_report.as_deref(),
     ))?;
 
@@ -52,14 +54,14 @@ fn outcome(report: &OffsetResetReport) -> String {
     );
     for group in &report.groups {
         match &group.outcome {
-            GroupResetOutcome::Refused(why) => text += &format!("  {}: not changed: {why}\n", group.group_id),
+            GroupResetOutcome::Refused(why) => {
+                text += &format!("  {}: not changed: {}\n", visible(&group.group_id), visible(why));
+            }
             GroupResetOutcome::Partial(failures) => {
-                text += &format!(
-                    "  {}: changed in part; these positions were not set:\n",
-                    group.group_id
-                );
+                let group = visible(&group.group_id);
+                text += &format!("  {group}: changed in part; these positions were not set:\n");
                 for failure in failures {
-                    text += &format!("    {}: {}\n", failure.partition, failure.problem);
+                    text += &format!("    {}: {}\n", failure.partition, visible(&failure.problem));
                 }
             }
             _ => {}

@@ -1,14 +1,21 @@
 //! The program as its users have it, on real Kafka clusters; what goes in and comes out is checked by the Java client.
 //!
 //! - [`bad_input`]: every mistake gets an error that says what to do
+//! - [`guide`]: the guide's configurations and commands word for word, its script run with Kafka's own tool
 //! - [`three_phases`]: a cluster backed up, stopped, restored elsewhere; every record and every position compared
 //! - [`s3`]: the guide's configurations, with their bucket
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
 //!
 //! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`program`] runs
 //! the binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a step of a test that fails ends the test"
+)]
 
 mod bad_input;
+mod guide;
 mod positions;
 mod program;
 mod refusals;

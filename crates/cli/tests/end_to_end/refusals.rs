@@ -254,6 +254,132 @@ async fn an_interrupted_run_is_cancelled_and_counts_as_nothing() {
     assert_eq!(restored, 300_000);
 }
 
+/// Killed in the middle: nothing is put back by the run itself. The next one finds what was meant, and does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_leaves_is_put_right_by_the_next_one() {
+    let both = Both::start().await;
+    let settings = [("retention.ms", "888888888888"), ("segment.ms", "7777777")];
+    both.java.create_topic("big", 2, &settings).await.unwrap();
+    let big = Generate {
+        topic: "big".to_owned(),
+        partitions: 2,
+        count: 200_000,
+        value_bytes: 1000,
+        first_timestamp: crate::source::EPOCH,
+        timestamp_step: 1,
+        seed: 2,
+    };
+    both.java.generate(&big, &ProducerOptions::new()).await.unwrap();
+    both.work.config(
+        "backup.yaml",
+        &backup_yaml("killed", &both.cluster.bootstrap_servers(), &["big"]),
+    );
+    both.work.must(&["backup", "--config", "backup.yaml"]).await;
+
+    // Into the same topic: its own settings are what must not get lost.
+    both.restore_config("killed", &["on_existing_data: append"]);
+    let mut child = both
+        .work
+        .command(&["restore", "--config", "restore.yaml"])
+        .spawn()
+        .unwrap();
+    while both.java.end_offset("big", 0).await.unwrap() <= 100_000 && child.try_wait().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    kill(child.id(), "KILL");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), None);
+    let left = both.java.topic_configs("big").await.unwrap();
+    assert_eq!(left["retention.ms"], "-1", "{left:?}");
+
+    let ran = both.work.must(&["restore", "--config", "restore.yaml"]).await;
+    assert!(
+        ran.stderr.contains("an earlier restore did not end") && ran.stderr.contains("big"),
+        "{ran:#?}"
+    );
+    let expected = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(
+        both.java.topic_configs("big").await.unwrap(),
+        expected.into_iter().collect()
+    );
+    assert!(
+        !files_below(&both.work.backups())
+            .iter()
+            .any(|path| path.to_str().unwrap().contains("shelters"))
+    );
+}
+
+/// Somebody else writes to a topic while it is restored: positions would not be exact, so it is no success.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_writer_is_found_out() {
+    let both = Both::start().await;
+    both.java
+        .create_topic("big", 1, &[("retention.ms", "-1")])
+        .await
+        .unwrap();
+    let big = Generate {
+        topic: "big".to_owned(),
+        partitions: 1,
+        count: 150_000,
+        value_bytes: 1000,
+        first_timestamp: crate::source::EPOCH,
+        timestamp_step: 1,
+        seed: 3,
+    };
+    both.java.generate(&big, &ProducerOptions::new()).await.unwrap();
+    both.java
+        .commit("reader", &[Commit::new("big", 0, 100)])
+        .await
+        .unwrap();
+    both.work.config(
+        "backup.yaml",
+        &backup_yaml("foreign", &both.cluster.bootstrap_servers(), &["big"]),
+    );
+    both.work.must(&["backup", "--config", "backup.yaml"]).await;
+    both.java.delete_topic("big").await.unwrap();
+    both.java.delete_group("reader").await.unwrap();
+
+    both.restore_config("foreign", &RESET);
+    let mut child = both
+        .work
+        .command(&["three-phase-restore", "--config", "restore.yaml"])
+        .spawn()
+        .unwrap();
+    while both.java.end_offset("big", 0).await.unwrap_or(0) == 0 && child.try_wait().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    both.java
+        .produce(&[ProduceRecord::new("big", 0).value("foreign")])
+        .await
+        .unwrap();
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    ran.failed_saying(&["big/0", "did not finish", "delete them"]);
+    assert_eq!(both.offset("reader").await, None);
+}
+
+/// An include entry that names a topic which is not there is a mistake, not an empty wish.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_topic_that_is_not_there_is_no_success() {
+    let both = Both::start().await;
+    both.fill_and_back_up("b").await;
+    both.work.config(
+        "backup.yaml",
+        &backup_yaml("c", &both.cluster.bootstrap_servers(), &["orders", "paymemts"]),
+    );
+    both.work
+        .run(&["backup", "--config", "backup.yaml"])
+        .await
+        .failed_saying(&["paymemts", "orders"]);
+    both.work.config(
+        "backup.yaml",
+        &backup_yaml("c", &both.cluster.bootstrap_servers(), &["orders", "pay*"]),
+    );
+    let ran = both.work.must(&["backup", "--config", "backup.yaml"]).await;
+    assert!(
+        ran.stderr.contains("warning: `pay*` matches no topic"),
+        "{ran:#?}"
+    );
+}
+
 /// Runs a command and sends it a signal once `when` holds.
 async fn signalled(work: &Workplace, args: &[&str], signal: &str, when: impl Fn() -> bool) -> Ran {
     let mut child = work.command(args).spawn().unwrap();

@@ -59,9 +59,11 @@ async fn every_record_and_every_position_arrives() {
     let truth = Truth::of(&source.java, positions).await;
     drop(source);
 
-    let target = Cluster::start(ClusterOptions::new().quick_retention())
-        .await
-        .unwrap();
+    // Unless a topic says otherwise, this cluster deletes what is older than an hour.
+    let options = ClusterOptions::new()
+        .quick_retention()
+        .property("log.retention.ms", 3_600_000);
+    let target = Cluster::start(options).await.unwrap();
     let java = JavaClient::of(&target).await.unwrap();
     for (compression, headers) in [("zstd", false), ("lz4", true), ("none", false)] {
         restore_and_compare(&work, &target, &java, &truth, compression, headers).await;

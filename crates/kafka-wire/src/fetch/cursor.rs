@@ -105,7 +105,7 @@ impl Cursor {
         let start = self.offset;
         let records = response.records;
         let mut entries = BatchIter::new(records.clone());
-        while let Some(entry) = entries.next() {
+        for entry in entries.by_ref() {
             match self.take(entry, &mut filter, &mut fetched) {
                 Ok(()) if self.is_finished() => break,
                 Ok(()) => {}
@@ -155,7 +155,7 @@ impl Cursor {
             return Ok(());
         }
         if let Some(end) = self.end_offset.filter(|&end| first_offset(&entry) >= end) {
-            self.offset = end;
+            self.offset = self.offset.max(end);
             return Ok(());
         }
         match &entry {

@@ -1,1 +1,266 @@
+use bytes::Bytes;
+use proptest::prelude::*;
 
+use super::*;
+use crate::batch::{BatchBuilder, NewRecord, ProducePatch, RawBatch};
+use crate::transactions::AbortedTransaction;
+
+fn cursor(from: i64, end: Option<i64>) -> Cursor {
+    let mut partition = FetchPartition::new("t", 0, from);
+    partition.end_offset = end;
+    Cursor::new(partition, 100)
+}
+
+fn answer(records: impl Into<Bytes>) -> PartitionResponse {
+    PartitionResponse {
+        partition: 0,
+        error_code: 0,
+        high_watermark: 1000,
+        last_stable_offset: 900,
+        log_start_offset: Some(0),
+        aborted: Vec::new(),
+        preferred_read_replica: None,
+        records: records.into(),
+        diverging_epoch: None,
+    }
+}
+
+fn builder(base_offset: i64, epoch: i32) -> BatchBuilder {
+    BatchBuilder::new().base_offset(base_offset).leader_epoch(epoch)
+}
+
+fn filled(mut builder: BatchBuilder, records: usize) -> RawBatch {
+    for index in 0..records {
+        let value = [index as u8; 20];
+        builder
+            .push(&NewRecord {
+                timestamp: 5,
+                value: Some(&value),
+                ..NewRecord::default()
+            })
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// Ten batches of ten records, from offset 100 on.
+fn log() -> Vec<RawBatch> {
+    (0..10)
+        .map(|index| filled(builder(100 + index * 10, 4), 10))
+        .collect()
+}
+
+fn slab(batches: &[RawBatch]) -> Vec<u8> {
+    batches.iter().flat_map(|batch| batch.bytes.to_vec()).collect()
+}
+
+fn progress(outcome: Result<Outcome, PartitionProblem>) -> FetchedBatches {
+    match outcome {
+        Ok(Outcome::Progress(fetched)) => fetched,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bases(fetched: &FetchedBatches) -> Vec<i64> {
+    let base = |entry: &LogEntry| match entry {
+        LogEntry::Batch(batch) => batch.header.base_offset,
+        LogEntry::Legacy(entry) => entry.offset,
+    };
+    fetched.batches.iter().map(base).collect()
+}
+
+#[test]
+fn batches_before_the_offset_and_from_the_end_on_are_left_out() {
+    let mut cursor = cursor(115, Some(130));
+    let fetched = progress(cursor.advance(answer(slab(&log())), true));
+    assert_eq!(bases(&fetched), [110, 120]);
+    assert_eq!(
+        (fetched.next_offset, cursor.offset, cursor.last_epoch),
+        (130, 130, 4)
+    );
+    assert!(cursor.is_finished());
+    assert_eq!(
+        (fetched.log_start_offset, fetched.high_watermark),
+        (Some(0), 1000)
+    );
+}
+
+#[test]
+fn a_batch_that_contains_the_end_is_whole_and_the_last() {
+    let mut cursor = cursor(100, Some(125));
+    let fetched = progress(cursor.advance(answer(slab(&log())), true));
+    assert_eq!((bases(&fetched), fetched.next_offset), (vec![100, 110, 120], 130));
+}
+
+#[test]
+fn an_end_inside_of_a_gap_is_reached_by_what_follows_it() {
+    let mut log = log();
+    log.drain(2..4);
+    let mut cursor = cursor(100, Some(130));
+    let fetched = progress(cursor.advance(answer(slab(&log)), true));
+    assert_eq!((bases(&fetched), fetched.next_offset), (vec![100, 110], 130));
+    assert!(cursor.is_finished());
+}
+
+#[test]
+fn an_empty_answer_ends_nothing() {
+    let mut cursor = cursor(100, Some(101));
+    assert_eq!(cursor.advance(answer(Bytes::new()), true), Ok(Outcome::Empty));
+    assert_eq!((cursor.offset, cursor.is_finished()), (100, false));
+}
+
+#[test]
+fn a_batch_that_is_cut_makes_the_cursor_ask_for_as_much_as_it_needs() {
+    let whole = slab(&[filled(builder(100, 4), 400)]);
+    for cut in [1, 11, 12, 16, 17, 60, 61, whole.len() - 1] {
+        let mut cursor = cursor(100, None);
+        assert_eq!(
+            cursor.advance(answer(whole[..cut].to_vec()), true),
+            Ok(Outcome::Cut)
+        );
+        assert_eq!(cursor.max_bytes, if cut < 12 { 200 } else { whole.len() });
+        assert_eq!(cursor.offset, 100);
+    }
+}
+
+#[test]
+fn the_batch_after_whole_ones_may_be_cut() {
+    let all = slab(&log());
+    let mut cursor = cursor(100, None);
+    let fetched = progress(cursor.advance(answer(all[..all.len() - 5].to_vec()), true));
+    assert_eq!((fetched.batches.len(), fetched.next_offset), (9, 190));
+}
+
+#[test]
+fn answers_that_do_not_reach_the_offset_are_borne_a_few_times() {
+    let mut cursor = cursor(150, None);
+    for _ in 1..MOST_STUCK_ANSWERS {
+        assert_eq!(
+            cursor.advance(answer(slab(&log()[..3])), true),
+            Ok(Outcome::Stuck)
+        );
+    }
+    let problem = cursor.advance(answer(slab(&log()[..3])), true).unwrap_err();
+    assert_eq!(
+        problem,
+        PartitionProblem::NoProgress {
+            offset: 150,
+            answers: MOST_STUCK_ANSWERS
+        }
+    );
+}
+
+#[test]
+fn damage_is_reported_when_nothing_good_is_before_it() {
+    let mut bytes = slab(&log());
+    let length = log()[0].bytes.len();
+    bytes[length * 3 + 70] ^= 1;
+    let mut cursor = cursor(100, None);
+    let fetched = progress(cursor.advance(answer(bytes.clone()), true));
+    assert_eq!((bases(&fetched), cursor.offset), (vec![100, 110, 120], 130));
+    let problem = cursor.advance(answer(bytes), true).unwrap_err();
+    assert!(
+        matches!(
+            problem,
+            PartitionProblem::Batch(BatchError::Crc { base_offset: 130, .. })
+        ),
+        "{problem}"
+    );
+    assert_eq!(cursor.offset, 130);
+}
+
+#[test]
+fn control_empty_and_aborted_batches_are_passed_and_counted() {
+    let producer = ProducePatch {
+        producer_id: 9,
+        producer_epoch: 0,
+        base_sequence: 0,
+    };
+    let transactional = |base| builder(base, 4).producer(producer).transactional();
+    let mut marker = transactional(130).control();
+    marker
+        .push(&NewRecord {
+            timestamp: 1,
+            key: Some(&[0, 0, 0, 0]),
+            ..NewRecord::default()
+        })
+        .unwrap();
+    let log = [
+        filled(builder(100, 4), 10),
+        filled(transactional(110), 10),
+        builder(120, 4).last_offset_delta(9).build().unwrap(),
+        marker.build().unwrap(),
+        filled(transactional(131), 5),
+    ];
+    let mut response = answer(slab(&log));
+    response.aborted = vec![AbortedTransaction {
+        producer_id: 9,
+        first_offset: 110,
+    }];
+    let fetched = progress(cursor(100, None).advance(response.clone(), true));
+    assert_eq!(bases(&fetched), [100, 131]);
+    assert_eq!(
+        (
+            fetched.aborted_batches,
+            fetched.aborted_records,
+            fetched.control_batches
+        ),
+        (1, 10, 1)
+    );
+    assert_eq!(fetched.next_offset, 136);
+    let fetched = progress(cursor(100, None).advance(response, false));
+    assert_eq!(bases(&fetched), [100, 110, 131]);
+    assert_eq!((fetched.aborted_batches, fetched.control_batches), (0, 1));
+    // Passing only such batches is progress too.
+    let fetched = progress(cursor(120, Some(131)).advance(answer(slab(&log)), true));
+    assert_eq!((bases(&fetched), fetched.next_offset), (vec![], 131));
+}
+
+proptest! {
+    /// Whatever the bytes are, nothing panics and the offset never goes back.
+    #[test]
+    fn damaged_slabs_never_panic(
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+        from in 90i64..210,
+        end in proptest::option::of(90i64..210),
+    ) {
+        let mut bytes = slab(&log());
+        for (index, bits) in flips {
+            let at = index.index(bytes.len());
+            bytes[at] ^= bits;
+        }
+        bytes.truncate(cut.index(bytes.len() + 1));
+        let mut cursor = cursor(from, end);
+        let outcome = cursor.advance(answer(bytes), true);
+        prop_assert!(cursor.offset >= from);
+        if let Ok(Outcome::Progress(fetched)) = outcome {
+            prop_assert_eq!(fetched.next_offset, cursor.offset);
+            prop_assert!(cursor.offset > from);
+        } else {
+            prop_assert_eq!(cursor.offset, from);
+        }
+    }
+
+    /// However the log is cut into answers, the same batches are delivered.
+    #[test]
+    fn any_size_of_answers_gives_the_same_batches(sizes in proptest::collection::vec(1usize..3000, 1..50)) {
+        let log = log();
+        let mut cursor = cursor(100, Some(200));
+        let mut found = Vec::new();
+        let mut sizes = sizes.into_iter().cycle();
+        while !cursor.is_finished() {
+            let rest: Vec<RawBatch> =
+                log.iter().filter(|batch| batch.header.next_offset() > cursor.offset).cloned().collect();
+            let mut bytes = slab(&rest);
+            // At least what it asks for: the size stands for other partitions' share of the answer.
+            bytes.truncate(sizes.next().unwrap().max(cursor.needs));
+            match cursor.advance(answer(bytes), true).unwrap() {
+                Outcome::Progress(fetched) => found.extend(bases(&fetched)),
+                Outcome::Cut => {}
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        prop_assert!(found.into_iter().eq((0..10).map(|index| 100 + index * 10)));
+    }
+}

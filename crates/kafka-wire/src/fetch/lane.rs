@@ -62,7 +62,8 @@ impl Lane {
         let permit = self.shared.options.budget.acquire(limit + ENVELOPE).await;
         match self.exchange(&share, limit).await {
             Ok((link, response, body)) => {
-                let response = account(response, body, permit);
+                let response = account(response, &body, permit);
+                drop(body);
                 self.deliver(&link, share.cursors, response, limit).await;
             }
             Err(error) => {
@@ -159,6 +160,11 @@ impl Lane {
         };
         match cursor.advance(answer, read_committed) {
             Ok(Outcome::Progress(fetched)) => self.progressed(cursor, fetched, readable).await,
+            Ok(Outcome::Empty) if cursor.end_offset.is_some_and(|end| (0..end).contains(&readable)) => {
+                let end = cursor.end_offset.unwrap_or(readable);
+                let error = cursor.error(PartitionProblem::EndMissing { readable, end });
+                self.shared.retry_later(cursor, error);
+            }
             Ok(Outcome::Empty) => {
                 cursor.hot &= full;
                 cursor.recovered();
@@ -260,7 +266,7 @@ fn request(cursor: &Cursor) -> PartitionRequest<'_> {
 }
 
 /// Ties the permit to the memory that the records of the response are in.
-fn account(mut response: FetchResponse, body: Bytes, mut permit: Permit) -> FetchResponse {
+fn account(mut response: FetchResponse, body: &Bytes, mut permit: Permit) -> FetchResponse {
     let small = |records: &Bytes| records.len() < body.len() / SMALL_PART;
     let mut copied = 0;
     let mut framed = 0;
@@ -325,7 +331,7 @@ mod tests {
         let budget = ByteBudget::new(10_000);
         let body = Bytes::from((0..1600).map(|i| i as u8).collect::<Vec<_>>());
         let answered = response(&body, &[1500, 10, 0]);
-        let mut answered = account(answered, body.clone(), budget.try_acquire(5000).unwrap());
+        let mut answered = account(answered, &body, budget.try_acquire(5000).unwrap());
         assert_eq!(budget.available(), 10_000 - 1610);
         let partitions = &mut answered.topics[0].partitions;
         assert_eq!(partitions[1].records, body.slice(1500..1510));
@@ -342,11 +348,7 @@ mod tests {
     fn an_empty_response_keeps_nothing() {
         let budget = ByteBudget::new(10_000);
         let body = Bytes::from(vec![0; 100]);
-        let answered = account(
-            response(&body, &[0, 0]),
-            body.clone(),
-            budget.try_acquire(5000).unwrap(),
-        );
+        let answered = account(response(&body, &[0, 0]), &body, budget.try_acquire(5000).unwrap());
         assert_eq!(budget.available(), 10_000);
         drop(answered);
     }

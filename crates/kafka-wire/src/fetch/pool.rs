@@ -145,3 +145,7 @@ impl Share {
         (self.cursors.len(), self.hot)
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

@@ -20,6 +20,7 @@ use crate::cluster::{Cluster, TopicPartition};
 use crate::connection::{Api, Link};
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
+use crate::verdict::MOST_ODD_FAILURES;
 
 /// Smallest response that is asked for when the budget is too small for all lanes.
 const LEAST_BYTES: usize = 64 << 10;
@@ -67,10 +68,11 @@ impl Shared {
         self.cluster.config().request_timeout
     }
 
-    /// Bytes to ask for in one request, so that every lane can have one in flight.
+    /// Bytes to ask for in one request, so that every lane can have one in flight and half of the budget is left for
+    /// what was read.
     pub(super) fn response_limit(&self) -> usize {
         let lanes = self.lanes.load(Ordering::Relaxed).max(1);
-        let part = self.options.budget.total() / lanes;
+        let part = self.options.budget.total() / 2 / lanes;
         self.options.max_bytes.min(part.max(LEAST_BYTES))
     }
 
@@ -143,7 +145,7 @@ impl Shared {
         let (log_start_offset, log_end_offset) = match (log_start_offset, log_end_offset) {
             (Ok(start), Ok(end)) if !(start..=end).contains(&cursor.offset) => (start, end),
             (Err(error), _) | (_, Err(error)) => return self.retry_or_fail(cursor, error).await,
-            _ => return self.retry_later(cursor, error),
+            _ => return self.in_range_after_all(cursor, error).await,
         };
         let requested = cursor.offset;
         let kind = FetchEventKind::OutOfRange {
@@ -152,6 +154,22 @@ impl Shared {
             log_end_offset,
         };
         self.emit(&cursor, kind).await;
+    }
+
+    /// The broker did not know the offset yet; or it does not know the leader epoch that was read last, which gets the same
+    /// error code (AK `Partition.readRecords`).
+    async fn in_range_after_all(&self, cursor: Cursor, error: Error) {
+        if cursor.failures < MOST_ODD_FAILURES {
+            self.retry_later(cursor, error);
+        } else if cursor.last_epoch >= 0 {
+            let Cursor {
+                offset, last_epoch, ..
+            } = cursor;
+            self.failed(&cursor, PartitionProblem::UnknownEpoch { offset, last_epoch })
+                .await;
+        } else {
+            self.emit(&cursor, FetchEventKind::Failed(error)).await;
+        }
     }
 
     /// Whether a partition that failed has used up its time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::partition::Next;
+use super::partition::{Next, Partition};
 use super::queue::{LaneQueue, Load, Sent};
 use super::request::{self, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
 use super::response::{PartitionAnswer, ProduceResponse};
@@ -171,7 +171,7 @@ impl Lane {
         }
     }
 
-    fn follow_up(&self, partition: Arc<super::partition::Partition>, next: Next) {
+    fn follow_up(&self, partition: Arc<Partition>, next: Next) {
         match next {
             Next::Nothing => {}
             Next::List => self.queue.push(partition),

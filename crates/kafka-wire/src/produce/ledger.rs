@@ -285,4 +285,4 @@ fn describe(stored: &BatchHeader) -> String {
 
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
-mod tests;
+pub(super) mod tests;

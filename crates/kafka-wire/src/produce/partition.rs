@@ -60,7 +60,7 @@ enum Phase {
 }
 
 /// What the lane has to do after an answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Nothing,
     /// It has more to send.

@@ -15,10 +15,13 @@ use super::settle::settle;
 use crate::cluster::Cluster;
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
-use crate::verdict::MOST_ODD_FAILURES;
 
 /// Partitions whose log is looked at at the same time.
 const SETTLING: usize = 16;
+
+/// How often in a row a log has to turn out shorter than it must be, before that is believed: a leader that was cut off
+/// from the others does not know yet that it is none.
+const MOST_SHRUNK_LOGS: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -129,11 +132,10 @@ impl Shared {
     }
 
     fn may_go_on(&self, error: Error, failures: u32, after: Duration) -> Result<(), Error> {
-        // A leader that was cut off from the others does not know yet that it is none: its log may be shorter.
         let shrunk = matches!(&error, Error::Partition { problem, .. }
             if matches!(**problem, PartitionProblem::LogShrunk { .. }));
         let most = if shrunk {
-            failures >= MOST_ODD_FAILURES
+            failures >= MOST_SHRUNK_LOGS
         } else {
             error.is_final(failures)
         };

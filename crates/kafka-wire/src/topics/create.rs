@@ -93,6 +93,9 @@ impl CreatedTopic {
     }
 }
 
+/// How long a creation waits until every broker knows the leaders. Usually it takes some milliseconds.
+const LEADERS_WITHIN: Duration = Duration::from_secs(15);
+
 /// Between two questions whether a new topic has leaders.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -205,10 +208,8 @@ impl Cluster {
             .into_iter()
             .map(|node| self.await_leaders_on(node, created))
             .collect();
-        if tokio::time::timeout(self.config().unknown_topic_grace, join_all(waiting))
-            .await
-            .is_err()
-        {
+        let within = LEADERS_WITHIN.min(self.config().retry_timeout);
+        if tokio::time::timeout(within, join_all(waiting)).await.is_err() {
             // Whatever is done with the topics next waits by itself if it has to.
             tracing::warn!("not every broker knows the leaders of the new topics yet");
         }

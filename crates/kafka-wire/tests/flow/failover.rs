@@ -1,15 +1,18 @@
 //! Three brokers that come and go while partitions are read and written.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kafka_wire::batch::Codec;
-use kafka_wire::{Error, FetchPartition, Producer, ProducerOptions, TopicPartition};
-use testkit::ClusterOptions;
+use kafka_wire::batch::{Codec, LogEntry};
+use kafka_wire::{
+    Error, FetchEventKind, FetchPartition, FetchStream, PartitionProblem, Producer, ProducerOptions,
+};
+use testkit::{ClusterOptions, ProduceRecord, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, KEEP, Read, batches, holds_exactly_once, options, read, write, write_all};
+use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, read_one, write};
 
 const PARTITIONS: i32 = 6;
 
@@ -17,9 +20,15 @@ const PARTITIONS: i32 = 6;
 async fn three() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
     let start = || async {
+        let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
         let options = ClusterOptions::new()
             .brokers(3)
-            .property("min.insync.replicas", 2);
+            .proxied()
+            .property("min.insync.replicas", 2)
+            .property("replica.selector.class", near);
+        let options = (0..3).fold(options, |options, broker| {
+            options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
+        });
         Mutex::new(Bench::start(options).await)
     };
     BENCH.get_or_init(start).await.lock().await
@@ -36,25 +45,58 @@ async fn create(bench: &Bench, topic: &str, partitions: i32) {
     }
 }
 
-/// Writes in the background.
-async fn start_writing(
-    bench: &Bench,
-    topic: &'static str,
-    count: usize,
-) -> JoinHandle<Vec<Result<i64, Error>>> {
-    let cluster = bench.connect().await;
-    let mut options = ProducerOptions::default();
-    options.request_timeout = Duration::from_secs(3);
-    // Small steps, so that the writing outlasts what happens meanwhile.
-    options.partition_queue_bytes = 4000;
-    let producer = Producer::start(&cluster, options).await.unwrap();
-    tokio::spawn(async move { write_all(&producer, topic, PARTITIONS, count, 10).await })
+/// Writes all partitions of a topic until it is told to stop; then tells how many records each has.
+struct Writing {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<i64>>,
 }
 
-async fn all_there(bench: &Bench, topic: &str, results: Vec<Result<i64, Error>>, records: usize) {
-    for (partition, result) in results.into_iter().enumerate() {
-        assert_eq!(result.unwrap(), records as i64);
-        holds_exactly_once(bench, topic, partition as i32, records).await;
+impl Writing {
+    async fn start(bench: &Bench, topic: &'static str) -> Self {
+        let cluster = bench.connect().await;
+        let mut options = ProducerOptions::default();
+        options.request_timeout = Duration::from_secs(3);
+        let producer = Producer::start(&cluster, options).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers = (0..PARTITIONS).map(|partition| {
+            let (producer, stop) = (producer.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut writer = producer.partition(topic, partition, 0).await.unwrap();
+                for index in 0..100_000 {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    writer
+                        .append(batch(partition, index, 10, Codec::None))
+                        .await
+                        .unwrap();
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                writer.flush().await.unwrap()
+            })
+        });
+        let tasks = writers.collect();
+        Self { stop, tasks }
+    }
+
+    /// Ends the writing; checks that each record is there once. Returns the number of records of each partition.
+    async fn finish(self, bench: &Bench, topic: &str) -> Vec<i64> {
+        let finished = self.tasks.iter().any(JoinHandle::is_finished);
+        assert!(
+            !finished,
+            "the writing ended before what it was to be disturbed by"
+        );
+        self.stop.store(true, Ordering::Relaxed);
+        let mut ends = Vec::new();
+        for (partition, task) in self.tasks.into_iter().enumerate() {
+            let end = tokio::time::timeout(Duration::from_secs(60), task)
+                .await
+                .expect("an end")
+                .unwrap();
+            holds_exactly_once(bench, topic, partition as i32, end as usize).await;
+            ends.push(end);
+        }
+        ends
     }
 }
 
@@ -62,54 +104,100 @@ async fn all_there(bench: &Bench, topic: &str, results: Vec<Result<i64, Error>>,
 async fn a_rolling_restart_while_partitions_are_written_and_read() {
     let bench = three().await;
     create(&bench, "rolling", PARTITIONS).await;
-    let writing = start_writing(&bench, "rolling", 2500).await;
+    let writing = Writing::start(&bench, "rolling").await;
     let cluster = bench.connect().await;
-    let asked = (0..PARTITIONS).map(|partition| FetchPartition::new("rolling", partition, 0).until(25_000));
-    let asked: Vec<_> = asked.collect();
-    let reading = tokio::spawn(async move { read(&cluster, asked, options()).await });
+    let asked = (0..PARTITIONS).map(|partition| FetchPartition::new("rolling", partition, 0));
+    let mut reading = FetchStream::start(&cluster, asked, options());
+    let (told, mut ends) = tokio::sync::oneshot::channel::<Vec<i64>>();
+    let reading = tokio::spawn(async move {
+        let mut next = vec![0; PARTITIONS as usize];
+        let mut wanted = vec![i64::MAX; PARTITIONS as usize];
+        while next != wanted {
+            tokio::select! {
+                event = reading.next() => {
+                    let event = event.unwrap();
+                    let FetchEventKind::Batches(fetched) = event.kind else { panic!("{event:?}") };
+                    let next = &mut next[event.partition as usize];
+                    for entry in &fetched.batches {
+                        let LogEntry::Batch(batch) = entry else { panic!() };
+                        assert_eq!(batch.header.base_offset, *next);
+                        *next = batch.header.next_offset();
+                    }
+                }
+                Ok(ends) = &mut ends => wanted = ends,
+            }
+        }
+    });
     for broker in 0..3 {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(!writing.is_finished());
         bench.kafka.restart_broker(broker).await.unwrap();
     }
-    all_there(&bench, "rolling", writing.await.unwrap(), 25_000).await;
-    let read: BTreeMap<TopicPartition, Read> = reading.await.unwrap();
-    for partition in 0..PARTITIONS {
-        let records = &read[&TopicPartition::new("rolling", partition)].records;
-        assert!(records.iter().map(|record| record.offset).eq(0..25_000));
-    }
+    told.send(writing.finish(&bench, "rolling").await).unwrap();
+    tokio::time::timeout(Duration::from_secs(30), reading)
+        .await
+        .expect("read to the end")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_in_the_same_rack_is_read_from() {
+    let bench = three().await;
+    create(&bench, "near", 1).await;
+    bench
+        .java
+        .reassign_partition("near", 0, &[0, 1, 2])
+        .await
+        .unwrap();
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        write(&producer, "near", 0, batches(0, 200, 10, Codec::None))
+            .await
+            .unwrap(),
+        2000
+    );
+    let served = |broker: usize| bench.kafka.proxy(broker).unwrap().requests(api_key::FETCH);
+    let before = [served(0), served(1), served(2)];
+    let mut near = options();
+    near.rack = Some("rack-2".to_owned());
+    near.partition_max_bytes = 20_000;
+    let asked = FetchPartition::new("near", 0, 0).until(2000);
+    let all = read(&cluster, [asked], near).await;
+    assert_eq!(all.values().map(|read| read.records.len()).sum::<usize>(), 2000);
+    assert_eq!((served(0) - before[0], served(1) - before[1]), (1, 0));
+    assert!(served(2) - before[2] > 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_killed_one_after_the_other() {
     let bench = three().await;
     create(&bench, "murder", PARTITIONS).await;
-    let writing = start_writing(&bench, "murder", 2500).await;
+    let writing = Writing::start(&bench, "murder").await;
     for broker in 0..3 {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(!writing.is_finished());
         bench.kafka.kill_broker(broker).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.start_broker(broker).await.unwrap();
     }
-    all_there(&bench, "murder", writing.await.unwrap(), 25_000).await;
+    writing.finish(&bench, "murder").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_hangs_is_replaced() {
     let bench = three().await;
     create(&bench, "frozen", PARTITIONS).await;
-    let writing = start_writing(&bench, "frozen", 2500).await;
+    let writing = Writing::start(&bench, "frozen").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     for broker in 0..2 {
-        assert!(!writing.is_finished());
         bench.kafka.pause_broker(broker).await.unwrap();
         // Longer than the session: another broker leads, and this one does not know.
         tokio::time::sleep(Duration::from_secs(9)).await;
         bench.kafka.resume_broker(broker).await.unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    all_there(&bench, "frozen", writing.await.unwrap(), 25_000).await;
+    writing.finish(&bench, "frozen").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,4 +218,86 @@ async fn too_few_replicas_are_waited_for() {
     bench.kafka.start_broker(2).await.unwrap();
     assert_eq!(writing.await.unwrap().unwrap(), 2000);
     holds_exactly_once(&bench, "lonely", 0, 2000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_truncated_is_noticed_by_the_epoch_of_what_was_read() {
+    let bench = three().await;
+    let topic = "truncated";
+    let unclean = [
+        ("unclean.leader.election.enable", "true"),
+        ("min.insync.replicas", "1"),
+        ("retention.ms", "-1"),
+    ];
+    bench
+        .java
+        .create_replicated_topic(topic, 1, 2, &unclean)
+        .await
+        .unwrap();
+    bench.java.reassign_partition(topic, 0, &[0, 1]).await.unwrap();
+    let write = async |from: usize, to: usize| {
+        let records: Vec<_> = (from..to)
+            .map(|i| ProduceRecord::new(topic, 0).value(format!("{i}")))
+            .collect();
+        bench.java.produce(&records).await.unwrap();
+    };
+    write(0, 100).await;
+    // What only the leader has is lost with it.
+    bench.kafka.kill_broker(1).await.unwrap();
+    write(100, 200).await;
+    let cluster = bench.connect().await;
+    let before = read_one(&cluster, topic, 0, 0).await;
+    assert_eq!(before.next_offset, 200);
+    let epoch = before.batches.last().unwrap().header.partition_leader_epoch;
+    bench.kafka.kill_broker(0).await.unwrap();
+    bench.kafka.start_broker(1).await.unwrap();
+    write(1000, 1300).await;
+    assert_eq!(bench.java.end_offset(topic, 0).await.unwrap(), 400);
+
+    // The offset is in the log, which says nothing.
+    let cluster = bench.connect().await;
+    let blind = FetchPartition::new(topic, 0, 200).until(400);
+    let event = FetchStream::start(&cluster, [blind], options())
+        .next()
+        .await
+        .unwrap();
+    assert!(matches!(event.kind, FetchEventKind::Batches(_)), "{event:?}");
+    let knowing = FetchPartition::new(topic, 0, 200).until(400).after_epoch(epoch);
+    let event = FetchStream::start(&cluster, [knowing], options())
+        .next()
+        .await
+        .unwrap();
+    let FetchEventKind::Failed(Error::Partition { problem, .. }) = &event.kind else {
+        panic!("{event:?}")
+    };
+    assert!(
+        matches!(
+            **problem,
+            PartitionProblem::Truncated {
+                offset: 200,
+                end_offset: 100,
+                ..
+            }
+        ),
+        "{problem}"
+    );
+    bench.kafka.start_broker(0).await.unwrap();
+
+    // An epoch that no log ever had is no reason to wait for ever.
+    let impossible = FetchPartition::new(topic, 0, 200).until(400).after_epoch(10_000);
+    let mut stream = FetchStream::start(&cluster, [impossible], options());
+    let event = tokio::time::timeout(Duration::from_secs(30), stream.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let FetchEventKind::Failed(Error::Partition { problem, .. }) = &event.kind else {
+        panic!("{event:?}")
+    };
+    assert_eq!(
+        **problem,
+        PartitionProblem::UnknownEpoch {
+            offset: 200,
+            last_epoch: 10_000
+        }
+    );
 }

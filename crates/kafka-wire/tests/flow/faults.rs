@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use crate::support::{Bench, batches, holds_exactly_once, write, write_all};
 
 /// One broker behind a proxy, for one test at a time.
-async fn proxied() -> MutexGuard<'static, Bench> {
+pub(crate) async fn proxied() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
     let start = || async {
         // Producers are forgotten soon, as records of long ago let it happen at any time.

@@ -13,16 +13,16 @@ use testkit::{JavaClient, Record};
 use tokio::sync::OnceCell;
 
 /// Records of long ago are not to be removed by retention.
-pub const KEEP: &[(&str, &str)] = &[("retention.ms", "-1")];
+pub(crate) const KEEP: &[(&str, &str)] = &[("retention.ms", "-1")];
 
 /// A real cluster, the Java client beside it, and this crate's handle.
-pub struct Bench {
-    pub kafka: testkit::Cluster,
-    pub java: JavaClient,
+pub(crate) struct Bench {
+    pub(crate) kafka: testkit::Cluster,
+    pub(crate) java: JavaClient,
 }
 
 impl Bench {
-    pub async fn start(options: testkit::ClusterOptions) -> Self {
+    pub(crate) async fn start(options: testkit::ClusterOptions) -> Self {
         let kafka = testkit::Cluster::start(options).await.unwrap();
         let java = JavaClient::of(&kafka).await.unwrap();
         Self { kafka, java }
@@ -32,7 +32,7 @@ impl Bench {
     ///
     /// Without the wait the Java producer may stall for ever: when a leader that does not know yet that it is one refuses
     /// the first batch and takes the second, the sequence numbers never fit again.
-    pub async fn create(&self, topic: &str, partitions: i32) {
+    pub(crate) async fn create(&self, topic: &str, partitions: i32) {
         self.java.create_topic(topic, partitions, KEEP).await.unwrap();
         for partition in 0..partitions {
             self.java.end_offset(topic, partition).await.unwrap();
@@ -40,16 +40,22 @@ impl Bench {
     }
 
     /// A handle with short pauses, so that tests do not wait for politeness.
-    pub async fn connect(&self) -> Cluster {
+    pub(crate) async fn connect(&self) -> Cluster {
+        self.connect_with(Duration::from_secs(30)).await
+    }
+
+    /// A handle that waits only so long for an answer.
+    pub(crate) async fn connect_with(&self, request_timeout: Duration) -> Cluster {
         let mut config = ClusterConfig::new(self.kafka.bootstrap_servers());
         config.retry_backoff = Duration::from_millis(20);
         config.retry_backoff_max = Duration::from_millis(200);
+        config.request_timeout = request_timeout;
         Cluster::connect(config).await.unwrap()
     }
 }
 
 /// One broker for all tests that break nothing.
-pub async fn shared() -> &'static Bench {
+pub(crate) async fn shared() -> &'static Bench {
     static BENCH: OnceCell<Bench> = OnceCell::const_new();
     BENCH
         .get_or_init(|| Bench::start(testkit::ClusterOptions::new().quick_compaction()))
@@ -58,12 +64,12 @@ pub async fn shared() -> &'static Bench {
 
 /// A record as this crate read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub offset: i64,
-    pub timestamp: i64,
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+pub(crate) struct Seen {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl From<&Record> for Seen {
@@ -78,19 +84,19 @@ impl From<&Record> for Seen {
     }
 }
 
-pub fn seen(records: &[Record]) -> Vec<Seen> {
+pub(crate) fn seen(records: &[Record]) -> Vec<Seen> {
     records.iter().map(Seen::from).collect()
 }
 
 /// All that was read of a partition.
 #[derive(Debug, Default)]
-pub struct Read {
-    pub batches: Vec<RawBatch>,
-    pub records: Vec<Seen>,
-    pub aborted_records: u64,
-    pub control_batches: u64,
-    pub next_offset: i64,
-    pub log_start_offset: Option<i64>,
+pub(crate) struct Read {
+    pub(crate) batches: Vec<RawBatch>,
+    pub(crate) records: Vec<Seen>,
+    pub(crate) aborted_records: u64,
+    pub(crate) control_batches: u64,
+    pub(crate) next_offset: i64,
+    pub(crate) log_start_offset: Option<i64>,
 }
 
 impl Read {
@@ -128,14 +134,14 @@ impl Read {
     }
 }
 
-pub fn options() -> FetchOptions {
+pub(crate) fn options() -> FetchOptions {
     let mut options = FetchOptions::new(ByteBudget::new(32 << 20));
     options.max_wait = Duration::from_millis(200);
     options
 }
 
 /// Reads partitions to their ends; each has to finish.
-pub async fn read(
+pub(crate) async fn read(
     cluster: &Cluster,
     partitions: impl IntoIterator<Item = FetchPartition>,
     options: FetchOptions,
@@ -180,7 +186,7 @@ pub async fn read(
 }
 
 /// The end of what a consumer of committed data can read.
-pub async fn end(cluster: &Cluster, partition: &TopicPartition) -> i64 {
+pub(crate) async fn end(cluster: &Cluster, partition: &TopicPartition) -> i64 {
     let asked = [partition.clone()];
     let listed = cluster
         .list_offsets(&asked, OffsetSpec::Latest, IsolationLevel::ReadCommitted)
@@ -189,7 +195,7 @@ pub async fn end(cluster: &Cluster, partition: &TopicPartition) -> i64 {
 }
 
 /// Reads one partition from an offset to its present end.
-pub async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64) -> Read {
+pub(crate) async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64) -> Read {
     let name = TopicPartition::new(topic, partition);
     let end = end(cluster, &name).await;
     let asked = FetchPartition::new(topic, partition, from).until(end);
@@ -199,24 +205,28 @@ pub async fn read_one(cluster: &Cluster, topic: &str, partition: i32, from: i64)
         .unwrap_or_default()
 }
 
-/// Batches for one partition: record `i` has the value `<partition>/<i>` and some filling.
-pub fn batches(partition: i32, count: usize, records: usize, codec: Codec) -> Vec<RawBatch> {
-    let batch = |index: usize| {
-        let mut builder = BatchBuilder::new().compression(codec, None);
-        for i in index * records..(index + 1) * records {
-            let value = format!("{}:{}", label(partition, i), "x".repeat(i % 300));
-            let timestamp = 1_600_000_000_000 + i as i64;
-            builder
-                .push(&NewRecord {
-                    timestamp,
-                    value: Some(value.as_bytes()),
-                    ..NewRecord::default()
-                })
-                .unwrap();
-        }
-        builder.build().unwrap()
-    };
-    (0..count).map(batch).collect()
+/// A batch for a partition: record `i` has the value `<partition>/<i>` and some filling.
+pub(crate) fn batch(partition: i32, index: usize, records: usize, codec: Codec) -> RawBatch {
+    let mut builder = BatchBuilder::new().compression(codec, None);
+    for i in index * records..(index + 1) * records {
+        let value = format!("{}:{}", label(partition, i), "x".repeat(i % 300));
+        let timestamp = 1_600_000_000_000 + i as i64;
+        builder
+            .push(&NewRecord {
+                timestamp,
+                value: Some(value.as_bytes()),
+                ..NewRecord::default()
+            })
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// The first batches for a partition.
+pub(crate) fn batches(partition: i32, count: usize, records: usize, codec: Codec) -> Vec<RawBatch> {
+    (0..count)
+        .map(|index| batch(partition, index, records, codec))
+        .collect()
 }
 
 fn label(partition: i32, record: usize) -> String {
@@ -224,7 +234,7 @@ fn label(partition: i32, record: usize) -> String {
 }
 
 /// Writes batches through a writer of their own, and flushes.
-pub async fn write(
+pub(crate) async fn write(
     producer: &Producer,
     topic: &str,
     partition: i32,
@@ -238,7 +248,7 @@ pub async fn write(
 }
 
 /// Writes to all partitions of a topic at the same time.
-pub async fn write_all(
+pub(crate) async fn write_all(
     producer: &Producer,
     topic: &str,
     partitions: i32,
@@ -268,7 +278,7 @@ pub async fn write_all(
 }
 
 /// Checks with the Java consumer that a partition holds each of the records once, in order, without a gap.
-pub async fn holds_exactly_once(bench: &Bench, topic: &str, partition: i32, records: usize) {
+pub(crate) async fn holds_exactly_once(bench: &Bench, topic: &str, partition: i32, records: usize) {
     let java = bench.java.consume_all(topic, partition).await.unwrap();
     for (index, record) in java.iter().enumerate() {
         let value = String::from_utf8(record.value.clone().unwrap()).unwrap();

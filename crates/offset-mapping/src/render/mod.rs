@@ -15,5 +15,6 @@ mod warnings;
 
 pub use csv::{mapping_csv, plan_csv};
 pub use json::plan_json;
+pub use quote::visible;
 pub use script::reset_script;
 pub use text::{mapping_text, plan_text};

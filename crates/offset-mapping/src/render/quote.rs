@@ -15,7 +15,7 @@ fn is_plain(c: char) -> bool {
 
 /// A name for a person: what is not plain is an escape, and so is a backslash, so that no two names look the
 /// same.
-pub(super) fn visible(name: &str) -> String {
+pub fn visible(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         match c {

@@ -12,7 +12,6 @@ mod blocks;
 mod groups;
 mod read;
 mod segments;
-pub(crate) mod select;
 mod topics;
 
 use std::collections::BTreeSet;
@@ -23,9 +22,10 @@ use segment_format::{Manifest, layout};
 use crate::catalog::Catalog;
 use crate::config::BackupConfig;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::observe::{Event, Phase};
-use select::TopicSelection;
+use crate::selection::TopicSelection;
+use crate::storage::StorageError;
 
 /// What a backup has done.
 #[derive(Debug, Clone)]
@@ -55,21 +55,57 @@ pub struct BackupReport {
 
 /// Runs a one-shot backup. Ends in an error, and without a manifest, when anything is missing.
 pub async fn run(context: &Context, backup_id: &str, config: &BackupConfig) -> Result<BackupReport> {
-    let cancel = context.cancel.clone();
-    tokio::select! {
-        report = backup(context, backup_id, config) => report,
-        () = cancel.cancelled() => Err(Error::Cancelled),
+    // Part of the names of all segments of this run.
+    let writer_nonce = rand::random();
+    let done = context
+        .unless_cancelled(backup(context, backup_id, config, writer_nonce))
+        .await;
+    let done = done.and_then(|done| done);
+    if done.is_err() {
+        remove_segments(context, backup_id, writer_nonce).await;
     }
+    done
 }
 
-async fn backup(context: &Context, backup_id: &str, config: &BackupConfig) -> Result<BackupReport> {
+async fn backup(
+    context: &Context,
+    backup_id: &str,
+    config: &BackupConfig,
+    writer_nonce: u64,
+) -> Result<BackupReport> {
     Catalog::new(context).refuse_existing(backup_id).await?;
-    let cluster = Cluster::connect(ClusterConfig::new(config.source.bootstrap_servers.clone()))
+    let mut client = ClusterConfig::new(config.source.bootstrap_servers.clone());
+    client.recycled_buffer_bytes = context.memory_bytes / 4;
+    let cluster = Cluster::connect(client)
         .await
         .map_err(Error::kafka("connecting to the source cluster"))?;
-    let result = backup_from(&cluster, context, backup_id, config).await;
+    let result = backup_from(&cluster, context, backup_id, config, writer_nonce).await;
     cluster.close().await;
     result
+}
+
+/// Removes what a failed run has published: without a manifest no reader looks at it, and a full disk would stay full. What
+/// cannot be removed is told.
+async fn remove_segments(context: &Context, backup_id: &str, writer_nonce: u64) {
+    let ours = |name: &str| {
+        layout::parse_segment_name(name).is_some_and(|segment| segment.writer_nonce == writer_nonce)
+    };
+    let removed = async {
+        for object in context.storage.list(&layout::segments_prefix(backup_id)).await? {
+            if ours(&object.name) {
+                context.storage.delete(&object.name).await?;
+            }
+        }
+        Ok::<_, StorageError>(())
+    };
+    if let Err(error) = removed.await {
+        let text = format!(
+            "segments of the failed backup may be left in {}: {}",
+            context.storage.describe(),
+            chain(&error)
+        );
+        context.observer.event(&Event::Warning(text));
+    }
 }
 
 async fn backup_from(
@@ -77,9 +113,10 @@ async fn backup_from(
     context: &Context,
     backup_id: &str,
     config: &BackupConfig,
+    writer_nonce: u64,
 ) -> Result<BackupReport> {
     let selection = TopicSelection::new(&config.source)?;
-    let mut topics = topics::describe(cluster, &selection).await?;
+    let mut topics = topics::describe(cluster, context, &selection).await?;
     let names: BTreeSet<String> = topics.iter().map(|topic| topic.name.clone()).collect();
 
     let groups = groups::capture(cluster, &names).await?;
@@ -101,7 +138,7 @@ async fn backup_from(
         backup_id: backup_id.to_owned(),
         generation: FIRST_GENERATION,
         segment_max_bytes: config.segment_max_bytes,
-        writer_nonce: rand::random(),
+        writer_nonce,
     };
     let sink = segments::SegmentSink::start(context, target);
     let segments = read::read_all(cluster, context, config.compression, &mut topics, sink).await?;

@@ -18,8 +18,9 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::observe::Event;
 
-/// Open blocks hold fetched bytes, and so parts of the byte budget. When nothing has come for this long, or the budget
-/// runs low, they are closed early: otherwise thousands of half-filled blocks could wait for bytes that nobody may fetch.
+/// Open blocks hold fetched bytes, and so parts of the byte budget. When nothing has come for this long, or somebody waits
+/// for the budget, they are closed early: otherwise thousands of half-filled blocks could wait for bytes that nobody may
+/// fetch.
 const QUIET: Duration = Duration::from_millis(20);
 
 /// How long a partition may have no leader, or its leader no answer. Long enough for a rolling restart of a broker.
@@ -34,15 +35,7 @@ pub(super) async fn read_all(
     sink: SegmentSink,
 ) -> Result<Vec<Segment>> {
     let mut reading = Reading::new(cluster, context, compression, topics, sink);
-    let mut wanted = reading.unfinished();
-    // A second round is for partitions whose next records retention removed while they waited.
-    while !wanted.is_empty() {
-        reading.round(wanted).await?;
-        if reading.sink.has_failed() {
-            break;
-        }
-        wanted = reading.unfinished();
-    }
+    reading.run().await?;
     let Reading { readers, sink, .. } = reading;
     let segments = sink.finish().await?;
     for reader in readers {
@@ -112,37 +105,25 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn unfinished(&self) -> Vec<FetchPartition> {
-        let open = self
-            .readers
-            .iter()
-            .filter(|reader| reader.next_offset < reader.partition.end_offset);
-        open.map(|reader| {
-            let PartitionRef {
-                topic,
-                topic_id,
-                partition,
-            } = &reader.reference;
-            FetchPartition::new(topic.clone(), *partition, reader.next_offset)
-                .with_topic_id(topic_id.0)
-                .until(reader.partition.end_offset)
-        })
-        .collect()
-    }
-
-    /// Reads `wanted` until each of them has come to its end, or cannot go on from where it is.
-    async fn round(&mut self, wanted: Vec<FetchPartition>) -> Result<()> {
+    /// Reads every partition until it has come to its end.
+    async fn run(&mut self) -> Result<()> {
         // Committed data only, by default.
         let mut options = FetchOptions::new(self.budget.clone());
         options.give_up_after = Some(GIVE_UP_AFTER);
+        let wanted: Vec<FetchPartition> = self.readers.iter().filter_map(Reader::wanted).collect();
         let mut stream = FetchStream::start(self.cluster, wanted, options);
+        // A writer that has failed says why when it is finished.
         while !self.sink.has_failed() {
             match tokio::time::timeout(QUIET, stream.next()).await {
-                Ok(Some(event)) => self.handle(event).await?,
+                Ok(Some(event)) => {
+                    if let Some(again) = self.handle(event).await? {
+                        stream.add(again);
+                    }
+                }
                 Ok(None) => break,
                 Err(_quiet) => self.flush_all().await,
             }
-            if self.budget.available() < self.budget.total() / 4 {
+            if self.budget.is_contended() {
                 self.flush_all().await;
             }
         }
@@ -150,7 +131,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    async fn handle(&mut self, event: FetchEvent) -> Result<()> {
+    /// Takes an event; returns what is to be read anew when retention has overtaken a partition.
+    async fn handle(&mut self, event: FetchEvent) -> Result<Option<FetchPartition>> {
         let Some(&index) = self.by_name.get(&(event.topic.clone(), event.partition)) else {
             return Err(Error::Internal(format!(
                 "{}/{} was fetched unasked",
@@ -176,6 +158,7 @@ impl<'a> Reading<'a> {
             FetchEventKind::OutOfRange { log_start_offset, .. } => {
                 let note = reader.step_over_lost(log_start_offset)?;
                 self.context.observer.event(&Event::Warning(note));
+                return Ok(reader.wanted());
             }
             FetchEventKind::Failed(source) => {
                 return Err(Error::kafka(format!(
@@ -185,7 +168,7 @@ impl<'a> Reading<'a> {
             }
             other => return Err(Error::Internal(format!("an unknown kind of event: {other:?}"))),
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn flush_all(&mut self) {
@@ -196,6 +179,20 @@ impl<'a> Reading<'a> {
 }
 
 impl Reader {
+    /// What is still to be read.
+    fn wanted(&self) -> Option<FetchPartition> {
+        let PartitionRef {
+            topic,
+            topic_id,
+            partition,
+        } = &self.reference;
+        (self.next_offset < self.partition.end_offset).then(|| {
+            FetchPartition::new(topic.clone(), *partition, self.next_offset)
+                .with_topic_id(topic_id.0)
+                .until(self.partition.end_offset)
+        })
+    }
+
     /// Takes what one fetch brought; returns its bytes.
     async fn take(&mut self, fetched: FetchedBatches, sink: &SegmentSink) -> Result<u64> {
         let mut bytes = 0;

@@ -16,12 +16,12 @@ const QUEUE: usize = 16;
 /// Level for `compression: zstd`: the knee of the curve, as the source is read faster than higher levels compress.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Takes blocks; gives the segments that hold them.
+/// Takes blocks; gives the segments that hold them. Dropping it ends the writing, and what is open is not published.
 #[derive(Debug)]
 pub(super) struct SegmentSink {
     context: Context,
     queue: mpsc::Sender<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>,
-    task: JoinHandle<Result<Vec<Segment>>>,
+    task: JoinSet<Result<Vec<Segment>>>,
 }
 
 /// Where segments of a run go.
@@ -47,7 +47,7 @@ impl SegmentSink {
         Self {
             context: context.clone(),
             queue,
-            task: tokio::spawn(writing.run(blocks)),
+            task: JoinSet::from_iter([writing.run(blocks)]),
         }
     }
 
@@ -76,11 +76,14 @@ impl SegmentSink {
     }
 
     /// Publishes what is still open and returns all segments in the order of their numbers.
-    pub(super) async fn finish(self) -> Result<Vec<Segment>> {
+    pub(super) async fn finish(mut self) -> Result<Vec<Segment>> {
         drop(self.queue);
-        self.task
+        let ended = self
+            .task
+            .join_next()
             .await
-            .map_err(|join| Error::Internal(format!("the segment writer stopped: {join}")))?
+            .ok_or_else(|| Error::Internal("there is no segment writer".to_owned()))?;
+        ended.map_err(|join| Error::Internal(format!("the segment writer stopped: {join}")))?
     }
 }
 

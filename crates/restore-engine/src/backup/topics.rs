@@ -8,11 +8,17 @@ use kafka_wire::{
 use segment_format::TopicId;
 use segment_format::manifest::{Partition, Topic};
 
-use super::select::TopicSelection;
+use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::observe::Event;
+use crate::selection::TopicSelection;
 
 /// The selected topics, sorted by name, with everything but the offsets.
-pub(super) async fn describe(cluster: &Cluster, selection: &TopicSelection<'_>) -> Result<Vec<Topic>> {
+pub(super) async fn describe(
+    cluster: &Cluster,
+    context: &Context,
+    selection: &TopicSelection<'_>,
+) -> Result<Vec<Topic>> {
     let metadata = cluster
         .metadata(TopicFilter::All)
         .await
@@ -22,13 +28,17 @@ pub(super) async fn describe(cluster: &Cluster, selection: &TopicSelection<'_>) 
         .values()
         .filter(|topic| selection.contains(&topic.name, topic.internal))
         .collect();
+    let all: Vec<String> = metadata
+        .topics
+        .values()
+        .filter(|topic| !topic.internal)
+        .map(|topic| topic.name.clone())
+        .collect();
+    let named: Vec<String> = metadata.topics.keys().cloned().collect();
+    for warning in selection.check_every_entry("the source cluster", &named)? {
+        context.observer.event(&Event::Warning(warning));
+    }
     if chosen.is_empty() {
-        let all: Vec<String> = metadata
-            .topics
-            .values()
-            .filter(|t| !t.internal)
-            .map(|t| t.name.clone())
-            .collect();
         return Err(selection.nothing_matches("the source cluster", &all));
     }
     let names: Vec<String> = chosen.iter().map(|topic| topic.name.clone()).collect();
@@ -43,6 +53,13 @@ pub(super) async fn describe(cluster: &Cluster, selection: &TopicSelection<'_>) 
 }
 
 fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> Result<Topic> {
+    if let Some(code) = topic.error {
+        return Err(Error::partition(
+            &topic.name,
+            0,
+            format!("the cluster cannot describe the topic now ({code}); try again"),
+        ));
+    }
     let numbers: Vec<i32> = topic.partitions.keys().copied().collect();
     if numbers.iter().zip(0..).any(|(have, want)| *have != want) {
         return Err(Error::partition(

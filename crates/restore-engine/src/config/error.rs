@@ -9,7 +9,7 @@ use super::file::KEYS;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {source}", path.display())]
+    #[error("cannot read the configuration file {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

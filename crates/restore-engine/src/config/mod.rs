@@ -54,6 +54,13 @@ pub struct ClusterTopics {
     pub exclude: Vec<String>,
 }
 
+impl From<ClusterTopics> for kafka_wire::ClusterConfig {
+    /// How to reach the cluster.
+    fn from(cluster: ClusterTopics) -> Self {
+        Self::new(cluster.bootstrap_servers)
+    }
+}
+
 /// What `mode: backup` runs with.
 #[derive(Debug, Clone)]
 pub struct BackupConfig {

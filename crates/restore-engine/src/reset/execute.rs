@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, IsolationLevel, OffsetCommit, OffsetSpec, TopicPartition};
 use offset_mapping::{GroupResetPlan, OffsetResetPlan};
+use tokio_util::sync::CancellationToken;
 
 use super::gather::committed_offsets;
-use crate::error::Result;
+use crate::error::{Result, chain};
 
 /// What a reset has done.
 #[derive(Debug, Clone, Default)]
@@ -59,11 +60,19 @@ impl OffsetResetReport {
     }
 }
 
-pub(super) async fn execute(cluster: &Cluster, plan: &OffsetResetPlan) -> Result<OffsetResetReport> {
+pub(super) async fn execute(
+    cluster: &Cluster,
+    plan: &OffsetResetPlan,
+    cancel: &CancellationToken,
+) -> Result<OffsetResetReport> {
     let bounds = LogBounds::of(cluster, plan).await;
     let mut report = OffsetResetReport::default();
     for group in &plan.groups {
-        let outcome = reset_group(cluster, group, &bounds).await;
+        // Between groups: a group is never left half committed for this reason, and the report says what was done.
+        let outcome = match cancel.is_cancelled() {
+            true => GroupResetOutcome::Refused("cancelled before its turn".to_owned()),
+            false => reset_group(cluster, group, &bounds).await,
+        };
         match &outcome {
             GroupResetOutcome::Reset => {
                 report.groups_reset.push(group.group_id.clone());
@@ -151,7 +160,7 @@ async fn reset_group(cluster: &Cluster, group: &GroupResetPlan, bounds: &LogBoun
                 .partitions
                 .iter()
                 .map(|p| TopicPartition::new(p.topic.as_str(), p.partition));
-            let problem = format!("whether it was set is not known: {error}");
+            let problem = format!("whether it was set is not known: {}", chain(&error));
             GroupResetOutcome::Partial(
                 all.map(|partition| PartitionFailure {
                     partition,
@@ -187,7 +196,7 @@ async fn not_resettable(cluster: &Cluster, group: &GroupResetPlan) -> Option<Str
                 ));
             }
             Ok(_) => {}
-            Err(error) => return Some(format!("its members could not be asked for: {error}")),
+            Err(error) => return Some(format!("its members could not be asked for: {}", chain(&error))),
         }
     }
     None
@@ -205,7 +214,7 @@ async fn commit_and_read_back(cluster: &Cluster, group: &GroupResetPlan) -> Resu
     let mut failures: BTreeMap<TopicPartition, String> = BTreeMap::new();
     for (partition, result) in cluster.commit_offsets(&group.group_id, &commits).await {
         if let Err(error) = result {
-            failures.insert(partition, error.to_string());
+            failures.insert(partition, chain(&error));
         }
     }
     let committed = committed_offsets(cluster, &group.group_id).await?;

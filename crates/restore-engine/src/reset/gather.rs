@@ -21,7 +21,9 @@ pub(super) async fn previous_positions(cluster: &Cluster, plan: &mut OffsetReset
     for (group, committed) in plan.groups.iter_mut().zip(committed.await?) {
         for partition in &mut group.partitions {
             let key = TopicPartition::new(partition.topic.as_str(), partition.partition);
-            partition.previous_target_offset = committed.get(&key).map(|(offset, _)| *offset);
+            let previous = committed.get(&key);
+            partition.previous_target_offset = previous.map(|(offset, _)| *offset);
+            partition.previous_metadata = previous.map(|(_, metadata)| metadata.clone());
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod gather;
 
 use kafka_wire::Cluster;
 use offset_mapping::{OffsetMapping, OffsetResetPlan, OffsetResetStrategy};
+use tokio_util::sync::CancellationToken;
 
 pub use execute::{GroupReset, GroupResetOutcome, OffsetResetReport, PartitionFailure};
 
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 pub struct OffsetResetExecutor {
     cluster: Cluster,
     bootstrap_servers: Vec<String>,
+    cancel: CancellationToken,
 }
 
 impl OffsetResetExecutor {
@@ -28,7 +30,22 @@ impl OffsetResetExecutor {
         Self {
             cluster,
             bootstrap_servers,
+            cancel: CancellationToken::new(),
         }
+    }
+
+    /// The same with a token that ends an execution between two groups.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// A plan with the positions that it is about to replace as they are now: what an undo starts from.
+    pub async fn refresh_plan(&self, plan: &OffsetResetPlan) -> Result<OffsetResetPlan> {
+        let mut plan = plan.clone();
+        gather::previous_positions(&self.cluster, &mut plan).await?;
+        Ok(plan)
     }
 
     /// The plan for `groups` (all groups of the mapping when empty), with the positions that the groups have on this
@@ -39,6 +56,7 @@ impl OffsetResetExecutor {
         groups: &[impl AsRef<str> + Sync],
         strategy: OffsetResetStrategy,
     ) -> Result<OffsetResetPlan> {
+        self.check_cluster(mapping.target_cluster_id.as_deref())?;
         let mut plan = OffsetResetPlan::build(mapping, groups, strategy)?;
         gather::previous_positions(&self.cluster, &mut plan).await?;
         Ok(plan)
@@ -50,7 +68,21 @@ impl OffsetResetExecutor {
             let problem = "this plan is a dry run; make one with another strategy to apply it".to_owned();
             return Err(Error::Reset { problem });
         }
-        execute::execute(&self.cluster, plan).await
+        self.check_cluster(plan.target_cluster_id.as_deref())?;
+        execute::execute(&self.cluster, plan, &self.cancel).await
+    }
+
+    /// Offsets of one cluster mean nothing on another one, where they may still lie within the logs.
+    fn check_cluster(&self, meant_for: Option<&str>) -> Result<()> {
+        match (meant_for, self.cluster.cluster_id()) {
+            (Some(meant_for), Some(here)) if meant_for != here => Err(Error::Reset {
+                problem: format!(
+                    "the offsets are those of cluster {meant_for}, and this is cluster {here}: nothing was changed. \
+                     Name the cluster into which the backup was restored"
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The plan as JSON.

@@ -6,14 +6,17 @@
 //!    before anything is changed.
 //! 2. [`topics`]: missing topics are created, and all get settings under which the broker takes nothing away.
 //! 3. [`partition`]: records are written by an idempotent producer that knows at which offset each batch must land.
-//! 4. The topics get the settings that they are meant to have, whatever happened in step 3.
-//! 5. The mapping is kept beside the backup and written to `offset_report`.
+//! 4. The ends of the target's logs are compared with the mapping, which is kept beside the backup and written to
+//!    `offset_report`.
+//! 5. The topics get the settings that they are meant to have ([`settings`]), whatever happened in step 3.
 
 mod partition;
 mod plan;
 mod prepare;
 mod progress;
 mod report;
+mod retention;
+mod settings;
 mod source;
 mod topics;
 
@@ -21,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_wire::{ByteBudget, Cluster, ClusterConfig, Producer, ProducerOptions};
+use kafka_wire::{ByteBudget, Cluster, ClusterConfig, IsolationLevel, OffsetSpec, Producer, ProducerOptions};
 use offset_mapping::{CommittedOffset, OffsetMapping, TopicPartition};
 use segment_format::Manifest;
 
@@ -29,11 +32,14 @@ use crate::catalog::Catalog;
 use crate::concurrent::map_bounded;
 use crate::config::RestoreConfig;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::observe::{Event, Phase};
 use partition::{PartitionJob, RestoredPartition, Shared, restore_partition};
 use plan::RestorePlan;
 use prepare::PrepareOptions;
+use report::MappingPlaces;
+use settings::KeptSettings;
+use topics::MaxBatchBytes;
 
 /// Partitions that are written at the same time. More gain nothing, as they share a few connections.
 const PARALLEL: usize = 32;
@@ -62,117 +68,262 @@ pub struct RestoreReport {
 /// Restores what the configuration selects. On success every selected record is on the target once.
 pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> Result<RestoreReport> {
     let manifest = Catalog::new(context).open(backup_id).await?;
-    report::check_writable(config.offset_report.as_deref())?;
-    let cluster = Cluster::connect(ClusterConfig::new(config.target.bootstrap_servers.clone()))
-        .await
-        .map_err(Error::kafka("connecting to the target cluster"))?;
-    let result = restore_to(&cluster, context, &manifest, config).await;
+    let mut client = ClusterConfig::new(config.target.bootstrap_servers.clone());
+    client.recycled_buffer_bytes = context.memory_bytes / 8;
+    let connected = context.unless_cancelled(Cluster::connect(client)).await?;
+    let cluster = connected.map_err(Error::kafka("connecting to the target cluster"))?;
+    let restore = Restore {
+        context,
+        manifest: &manifest,
+        config,
+        cluster: &cluster,
+    };
+    let result = restore.run().await;
     cluster.close().await;
     result
 }
 
-async fn restore_to(
-    cluster: &Cluster,
-    context: &Context,
-    manifest: &Manifest,
-    config: &RestoreConfig,
-) -> Result<RestoreReport> {
-    let plan = plan::make(cluster, context, manifest, config).await?;
-    for warning in &plan.warnings {
-        context.observer.event(&Event::Warning(warning.clone()));
-    }
-    let (topics, partitions) = (plan.topics.len(), plan.partitions());
-    let started = Event::Started {
-        phase: Phase::Restore,
-        topics,
-        partitions,
-        total: plan.records(),
-    };
-    context.observer.event(&started);
-
-    let sheltered = topics::shelter(cluster, &plan.topics).await?;
-    let written = tokio::select! {
-        written = write_all(cluster, context, manifest, config, plan, &sheltered.max_batch_bytes) => written,
-        () = context.cancel.cancelled() => Err(Error::Cancelled),
-    };
-    let put_back = sheltered.put_back(cluster).await;
-    if let (Err(_), Err(error)) = (&written, &put_back) {
-        // The error that is returned is the first one; this one must not be lost behind it.
-        context.observer.event(&Event::Warning(format!(
-            "topic settings of the restore are still in force: {error}"
-        )));
-    }
-    let restored = written?;
-    for warning in put_back?
-        .into_iter()
-        .chain(report::retention_warnings(context, manifest, &restored))
-    {
-        context.observer.event(&Event::Warning(warning));
-    }
-
-    let mut offset_mapping = OffsetMapping::new(context.now_ms);
-    offset_mapping.backup_id = Some(manifest.backup_id.clone());
-    offset_mapping.source_cluster_id = manifest
-        .source_cluster_id
-        .clone()
-        .or_else(|| manifest.cluster_id.clone());
-    offset_mapping.target_cluster_id = cluster.cluster_id();
-    offset_mapping.target_bootstrap_servers = config.target.bootstrap_servers.clone();
-    add_positions(&mut offset_mapping, manifest, restored)?;
-    let mapping_object = report::save(
-        context,
-        manifest,
-        config.offset_report.as_deref(),
-        &offset_mapping,
-    )
-    .await?;
-    context.observer.event(&Event::Finished {
-        phase: Phase::Restore,
-    });
-    Ok(RestoreReport {
-        backup_id: manifest.backup_id.clone(),
-        topics,
-        partitions,
-        records_restored: offset_mapping.detailed_mapping_count(),
-        offset_mapping,
-        mapping_object,
-    })
+/// A restore under way.
+struct Restore<'a> {
+    context: &'a Context,
+    manifest: &'a Manifest,
+    config: &'a RestoreConfig,
+    cluster: &'a Cluster,
 }
 
-async fn write_all(
-    cluster: &Cluster,
-    context: &Context,
-    manifest: &Manifest,
-    config: &RestoreConfig,
-    plan: RestorePlan,
-    max_batch_bytes: &BTreeMap<String, u64>,
-) -> Result<Vec<RestoredPartition>> {
-    let mut options = ProducerOptions::default();
-    options.give_up_after = Some(GIVE_UP_AFTER);
-    let producer = Producer::start(cluster, options).await;
-    let producer = producer.map_err(Error::kafka("starting a producer on the target"))?;
-    let budget = ByteBudget::new(context.memory_bytes);
-    let shared = Shared {
-        context: context.clone(),
-        producer,
-        budget,
-        progress: Arc::default(),
-    };
-    let jobs = jobs(manifest, config, plan, max_batch_bytes);
-    let restored = map_bounded(jobs, PARALLEL, |job| restore_partition(shared.clone(), job)).await?;
-    Ok(restored)
+impl Restore<'_> {
+    async fn run(&self) -> Result<RestoreReport> {
+        let Self {
+            context,
+            manifest,
+            config,
+            cluster,
+        } = self;
+        let places = MappingPlaces::prepare(context, manifest, config.offset_report.as_deref()).await?;
+        let plan = context
+            .unless_cancelled(plan::make(cluster, context, manifest, config))
+            .await??;
+        self.announce(&plan);
+        self.finish_earlier_restores().await?;
+        if context.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+
+        let names: Vec<String> = plan
+            .topics
+            .iter()
+            .map(|topic| topic.source.name.clone())
+            .collect();
+        let partitions = plan.partitions();
+        let settings = topics::final_settings(cluster, &plan.topics).await?;
+        let kept = KeptSettings::keep(context, &manifest.backup_id, cluster, settings).await?;
+        let written = match context.unless_cancelled(self.write(plan)).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(error)) | Err(error) => return Err(self.unfinished(kept, names, error).await),
+        };
+        let mapping = self.mapping(written);
+        self.settle(&mapping, &places, kept, &names).await?;
+        context.observer.event(&Event::Finished {
+            phase: Phase::Restore,
+        });
+        Ok(RestoreReport {
+            backup_id: manifest.backup_id.clone(),
+            topics: names.len(),
+            partitions,
+            records_restored: mapping.detailed_mapping_count(),
+            offset_mapping: mapping,
+            mapping_object: places.object,
+        })
+    }
+
+    fn announce(&self, plan: &RestorePlan) {
+        let (topics, partitions) = (plan.topics.len(), plan.partitions());
+        let total = plan.records();
+        self.context.observer.event(&Event::Started {
+            phase: Phase::Restore,
+            topics,
+            partitions,
+            total,
+        });
+        self.warn(plan.warnings.iter().cloned());
+    }
+
+    fn warn(&self, warnings: impl IntoIterator<Item = String>) {
+        warnings
+            .into_iter()
+            .for_each(|warning| self.context.observer.event(&Event::Warning(warning)));
+    }
+
+    /// A restore that was killed has left its topics sheltered. The plan was made already: topics that hold its records are
+    /// refused, or are to be appended to, so nobody is writing them now.
+    async fn finish_earlier_restores(&self) -> Result<()> {
+        let Self {
+            context,
+            manifest,
+            cluster,
+            ..
+        } = self;
+        for left in KeptSettings::left_behind(context, &manifest.backup_id, cluster).await? {
+            let topics = left.topics().join(", ");
+            if !topics.is_empty() {
+                self.warn([format!(
+                    "an earlier restore did not end; its topics get their settings back: {topics}"
+                )]);
+            }
+            self.warn(left.put_back(context, cluster).await?);
+        }
+        Ok(())
+    }
+
+    /// Creates and shelters the topics and writes every record.
+    async fn write(&self, plan: RestorePlan) -> Result<Vec<RestoredPartition>> {
+        topics::create_missing(self.cluster, &plan.topics).await?;
+        let max_batch_bytes = topics::shelter(self.cluster, &plan.topics).await?;
+        let mut options = ProducerOptions::default();
+        options.give_up_after = Some(GIVE_UP_AFTER);
+        let producer = Producer::start(self.cluster, options).await;
+        let producer = producer.map_err(Error::kafka("starting a producer on the target"))?;
+        let budget = ByteBudget::new(self.context.memory_bytes);
+        let shared = Shared {
+            context: self.context.clone(),
+            producer,
+            budget,
+            progress: Arc::default(),
+        };
+        let jobs = jobs(self.manifest, self.config, plan, &max_batch_bytes);
+        let restored = map_bounded(jobs, PARALLEL, |job| restore_partition(shared.clone(), job)).await?;
+        self.check_ends(&restored).await?;
+        Ok(restored)
+    }
+
+    /// Asks the target itself where its logs end now: behind the last restored record, or somebody else wrote.
+    async fn check_ends(&self, restored: &[RestoredPartition]) -> Result<()> {
+        let name = |r: &RestoredPartition| kafka_wire::TopicPartition::new(r.topic.as_str(), r.partition);
+        let partitions: Vec<_> = restored.iter().map(name).collect();
+        let ends = plan::list_offsets(
+            self.cluster,
+            OffsetSpec::Latest,
+            IsolationLevel::ReadUncommitted,
+            &partitions,
+        )
+        .await?;
+        for partition in restored {
+            let expected = partition
+                .map
+                .target_last()
+                .map_or(partition.map.target_next(), |last| last + 1);
+            let found = ends.get(&name(partition)).copied();
+            if found != Some(expected) {
+                let found = found.map_or("at an unknown offset".to_owned(), |end| format!("at {end}"));
+                let problem = format!(
+                    "the target's log ends {found} instead of {expected}: somebody else writes to it, so that positions \
+                     would not be exact"
+                );
+                return Err(Error::partition(&partition.topic, partition.partition, problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the topics with their own settings and says what state they are in.
+    async fn unfinished(&self, kept: KeptSettings, topics: Vec<String>, error: Error) -> Error {
+        match kept.put_back(self.context, self.cluster).await {
+            Ok(warnings) => self.warn(warnings),
+            Err(error) => self.warn([chain(&error)]),
+        }
+        if matches!(error, Error::Cancelled) {
+            let topics = topics.join(", ");
+            self.warn([format!(
+                "the target has some records of {topics}, and not others: delete them before the next try"
+            )]);
+            return error;
+        }
+        Error::Unfinished {
+            topics,
+            source: Box::new(error),
+        }
+    }
+
+    /// The records are there. The mapping is saved first: without it they are of no use to the groups.
+    async fn settle(
+        &self,
+        mapping: &OffsetMapping,
+        places: &MappingPlaces<'_>,
+        kept: KeptSettings,
+        topics: &[String],
+    ) -> Result<()> {
+        let Self {
+            context,
+            manifest,
+            cluster,
+            ..
+        } = self;
+        let saved = places.save(context, mapping).await;
+        let put_back = kept.put_back(context, cluster).await;
+        let records = mapping.detailed_mapping_count();
+        if let Err(error) = saved {
+            self.warn(put_back.err().map(|error| chain(&error)));
+            let restored = format!("All {records} records are restored, but the mapping could not be saved.");
+            return Err(Error::AfterRestore {
+                restored,
+                source: Box::new(error),
+            });
+        }
+        match put_back {
+            Ok(warnings) => self.warn(warnings),
+            Err(error) => {
+                let restored = format!(
+                    "All {records} records are restored, and the mapping is in {}.",
+                    places.object
+                );
+                return Err(Error::AfterRestore {
+                    restored,
+                    source: Box::new(error),
+                });
+            }
+        }
+        match retention::warnings(cluster, context, manifest, topics).await {
+            Ok(warnings) => self.warn(warnings),
+            Err(error) => self.warn([format!(
+                "whether the target will delete old records is not known: {}",
+                chain(&error)
+            )]),
+        }
+        Ok(())
+    }
+
+    fn mapping(&self, restored: Vec<RestoredPartition>) -> OffsetMapping {
+        let Self {
+            context,
+            manifest,
+            config,
+            cluster,
+        } = self;
+        let mut mapping = OffsetMapping::new(context.now_ms);
+        mapping.backup_id = Some(manifest.backup_id.clone());
+        mapping.source_cluster_id = source_cluster(manifest).cloned();
+        mapping.target_cluster_id = cluster.cluster_id();
+        mapping.target_bootstrap_servers = config.target.bootstrap_servers.clone();
+        add_positions(&mut mapping, manifest, restored);
+        mapping
+    }
+}
+
+/// What the operator calls the source, or else what it calls itself.
+fn source_cluster(manifest: &Manifest) -> Option<&String> {
+    manifest
+        .source_cluster_id
+        .as_ref()
+        .or(manifest.cluster_id.as_ref())
 }
 
 fn jobs(
     manifest: &Manifest,
     config: &RestoreConfig,
     plan: RestorePlan,
-    max_batch_bytes: &BTreeMap<String, u64>,
+    max_batch_bytes: &MaxBatchBytes,
 ) -> Vec<PartitionJob> {
-    let source_cluster = manifest
-        .source_cluster_id
-        .as_ref()
-        .or(manifest.cluster_id.as_ref());
+    let source_cluster = source_cluster(manifest);
     let mut positions: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
     for offset in manifest.groups.iter().flat_map(|group| &group.offsets) {
         positions
@@ -213,11 +364,7 @@ fn jobs(
 }
 
 /// Fills the mapping: the partitions' runs, and each group's position on both sides.
-fn add_positions(
-    mapping: &mut OffsetMapping,
-    manifest: &Manifest,
-    restored: Vec<RestoredPartition>,
-) -> Result<()> {
+fn add_positions(mapping: &mut OffsetMapping, manifest: &Manifest, restored: Vec<RestoredPartition>) {
     let mut timestamps = BTreeMap::new();
     for RestoredPartition {
         topic,
@@ -242,5 +389,4 @@ fn add_positions(
         });
         mapping.add_group(&group.group_id, committed);
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kafka_wire::batch::SourceRun;
 use kafka_wire::{ByteBudget, Producer};
 use offset_mapping::{Coverage, PartitionMap, Run};
 use segment_format::decode_block;
@@ -63,59 +64,113 @@ pub(super) async fn restore_partition(shared: Shared, job: PartitionJob) -> Resu
         positions,
         options,
     } = job;
-    let number = partition.partition;
-    let mut map = new_map(&topic, &partition, target_next)?;
-    let mut position_timestamps = BTreeMap::new();
-
-    let writer = shared
-        .producer
-        .partition(topic.as_str(), number, target_next)
-        .await;
-    let mut writer = writer.map_err(Error::kafka(format!("opening {topic}/{number} on the target")))?;
+    let map = new_map(&topic, &partition, target_next)?;
     let visible = partition.log_start_offset..partition.end_offset;
-    let preparation =
-        Preparation::new(&options, visible, positions).map_err(|e| Error::partition(&topic, number, e))?;
-    let mut prepared = Blocks::start(&shared, blocks, preparation);
-    let (mut stored_records, mut records) = (0, 0);
-    while let Some(block) = prepared.next().await? {
-        for batch in block.batches {
-            let appended = writer.append(batch.batch).await;
-            let target_first = appended.map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
-            for piece in batch.runs {
-                let run = Run {
-                    source_first: piece.source_first,
-                    target_first: target_first + i64::from(piece.index),
-                    length: u64::from(piece.length),
-                    first_timestamp: Some(piece.first_timestamp),
-                };
-                map.push(run).map_err(|e| Error::partition(&topic, number, e))?;
-            }
-        }
-        map.set_last_timestamp(block.last_timestamp);
-        stored_records += block.stored_records;
-        records += block.records;
-        position_timestamps.extend(block.position_timestamps);
-        shared.progress.add(&shared.context, block.records, block.bytes);
-    }
-    let next = writer
-        .flush()
-        .await
-        .map_err(Error::kafka(format!("writing to {topic}/{number}")))?;
-    if stored_records != partition.records || records != map.records() {
-        let problem = format!(
-            "the manifest says {} records, {stored_records} were read and {} of {records} written",
-            partition.records,
-            map.records()
-        );
-        return Err(Error::partition(&topic, number, problem));
-    }
-    check_end(&topic, number, &map, next)?;
-    Ok(RestoredPartition {
+    let mut writing = Writing {
         topic,
-        partition: number,
+        partition,
         map,
-        position_timestamps,
-    })
+        position_timestamps: BTreeMap::new(),
+        stored_records: 0,
+        records: 0,
+    };
+    if !blocks.is_empty() {
+        let preparation = Preparation::new(&options, visible, positions).map_err(|e| writing.error(e))?;
+        writing
+            .write(&shared, Blocks::start(&shared, blocks, preparation))
+            .await?;
+    }
+    writing.finish()
+}
+
+/// The second stage: what has been handed to the target, and where it goes.
+struct Writing {
+    topic: String,
+    partition: Partition,
+    map: PartitionMap,
+    position_timestamps: BTreeMap<i64, i64>,
+    /// Records of the blocks that were read.
+    stored_records: u64,
+    /// Records of them that consumers could see.
+    records: u64,
+}
+
+impl Writing {
+    async fn write(&mut self, shared: &Shared, mut blocks: Blocks) -> Result<()> {
+        let name = format!("{}/{}", self.topic, self.partition.partition);
+        let failed = || Error::kafka(format!("writing to {name} on the target"));
+        let opened = shared.producer.partition(
+            self.topic.as_str(),
+            self.partition.partition,
+            self.map.target_next(),
+        );
+        let mut writer = opened.await.map_err(failed())?;
+        while let Some(block) = blocks.next().await? {
+            let (records, bytes) = (block.records, block.bytes);
+            for batch in block.batches {
+                let target_first = writer.append(batch.batch).await.map_err(failed())?;
+                self.push_runs(target_first, &batch.runs)?;
+            }
+            self.map.set_last_timestamp(block.last_timestamp);
+            self.stored_records += block.stored_records;
+            self.records += records;
+            self.position_timestamps.extend(block.position_timestamps);
+            shared.progress.add(&shared.context, records, bytes);
+        }
+        let next = writer.flush().await.map_err(failed())?;
+        let expected = self
+            .map
+            .target_last()
+            .map_or(self.map.target_next(), |last| last + 1);
+        if next != expected {
+            return Err(self.error(format!(
+                "the target's log ends at {next} instead of {expected} after the last record"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Maps the records of a batch that will be, or the restore fails, at `target_first`.
+    fn push_runs(&mut self, target_first: i64, runs: &[SourceRun]) -> Result<()> {
+        for run in runs {
+            let run = Run {
+                source_first: run.source_first,
+                target_first: target_first + i64::from(run.index),
+                length: u64::from(run.length),
+                first_timestamp: Some(run.first_timestamp),
+            };
+            self.map.push(run).map_err(|e| self.error(e))?;
+        }
+        Ok(())
+    }
+
+    /// Manifest, blocks and mapping must agree on the number of records, or something was lost on the way.
+    fn finish(self) -> Result<RestoredPartition> {
+        let (stored, mapped) = (self.partition.records, self.map.records());
+        if self.stored_records != stored || self.records != mapped {
+            let (read, wanted) = (self.stored_records, self.records);
+            return Err(self.error(format!(
+                "the backup has {stored} records, of which {read} were read; {mapped} of {wanted} were written"
+            )));
+        }
+        let Self {
+            topic,
+            partition,
+            map,
+            position_timestamps,
+            ..
+        } = self;
+        Ok(RestoredPartition {
+            topic,
+            partition: partition.partition,
+            map,
+            position_timestamps,
+        })
+    }
+
+    fn error(&self, problem: impl std::fmt::Display) -> Error {
+        Error::partition(&self.topic, self.partition.partition, problem)
+    }
 }
 
 fn new_map(topic: &str, partition: &Partition, target_next: i64) -> Result<PartitionMap> {
@@ -126,18 +181,6 @@ fn new_map(topic: &str, partition: &Partition, target_next: i64) -> Result<Parti
         gaps,
     };
     PartitionMap::new(coverage, target_next).map_err(|e| Error::partition(topic, partition.partition, e))
-}
-
-/// The target's log must end where the mapping does.
-fn check_end(topic: &str, partition: i32, map: &PartitionMap, next: i64) -> Result<()> {
-    let expected = map.target_last().map_or(map.target_next(), |last| last + 1);
-    if next != expected {
-        let problem = format!(
-            "the target's log ends at {next} instead of {expected} after the last record was written"
-        );
-        return Err(Error::partition(topic, partition, problem));
-    }
-    Ok(())
 }
 
 /// The first stage: prepared blocks, in order.
@@ -194,9 +237,11 @@ async fn prepare(
         let mut preparation = preparation;
         let damaged = |e: &dyn std::fmt::Display| Error::damaged(&block.object, e);
         let batches = decode_block(&block.entry, stored).map_err(|e| damaged(&e))?;
-        let prepared = preparation.block(permit.attach(batches), last);
-        let prepared =
+        let (mut held, raw) = (permit, batches.len());
+        let prepared = preparation.block(held.split(raw).attach(batches), last);
+        let mut prepared =
             prepared.map_err(|e| damaged(&format!("block at byte {}: {e}", block.entry.position)))?;
+        prepared.hold(held);
         Ok((prepared, preparation))
     };
     shared.context.workers.run(work).await?

@@ -6,11 +6,12 @@ use kafka_wire::{Cluster, IsolationLevel, OffsetSpec, TopicFilter, TopicMetadata
 use segment_format::Manifest;
 use segment_format::manifest::Topic;
 
+use super::settings::describe;
 use super::source::{self, BlocksByPartition};
-use crate::backup::select::TopicSelection;
 use crate::config::{OnExistingData, RestoreConfig};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::selection::TopicSelection;
 
 /// All that a restore is going to do.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct TopicPlan {
     /// As the backup has it.
     pub(super) source: Topic,
     pub(super) action: TopicAction,
+    /// The partitions that the target has already.
+    pub(super) existing_partitions: Vec<i32>,
     /// By partition: where the first record goes.
     pub(super) target_next: BTreeMap<i32, i64>,
 }
@@ -64,54 +67,79 @@ pub(super) async fn make(
     manifest: &Manifest,
     config: &RestoreConfig,
 ) -> Result<RestorePlan> {
-    let selection = TopicSelection::new(&config.target)?;
-    let chosen: Vec<&Topic> = manifest
-        .topics
-        .iter()
-        .filter(|t| selection.contains(&t.name, is_internal(&t.name)))
-        .collect();
-    if chosen.is_empty() {
-        let all: Vec<String> = manifest.topics.iter().map(|topic| topic.name.clone()).collect();
-        return Err(selection.nothing_matches(&format!("backup `{}`", manifest.backup_id), &all));
-    }
+    let (chosen, mut warnings) = choose(manifest, config)?;
     let names: Vec<&str> = chosen.iter().map(|topic| topic.name.as_str()).collect();
     let blocks = source::locate_blocks(context, manifest, &names).await?;
 
-    let metadata = cluster
-        .metadata(TopicFilter::All)
-        .await
-        .map_err(Error::kafka("listing the topics of the target cluster"))?;
-    let mut plan = RestorePlan {
-        topics: Vec::new(),
-        blocks,
-        warnings: Vec::new(),
-    };
+    let metadata = cluster.metadata(TopicFilter::All).await;
+    let metadata = metadata.map_err(Error::kafka("listing the topics of the target cluster"))?;
+    let mut topics = Vec::new();
     let mut problems = Vec::new();
     for topic in chosen {
-        let action = match metadata.topics.get(&topic.name) {
-            None => create(topic, metadata.brokers.len(), &mut plan.warnings),
+        let existing = metadata.topics.get(&topic.name);
+        let action = match existing {
+            None => create(topic, metadata.brokers.len(), &mut warnings),
             Some(existing) => {
-                problems.extend(too_few_partitions(topic, existing));
+                problems.extend(unfit_partitions(topic, existing, &mut warnings));
                 TopicAction::Use
             }
         };
-        plan.topics.push(TopicPlan {
+        let existing_partitions = existing.map(|existing| existing.partitions.keys().copied().collect());
+        topics.push(TopicPlan {
             source: topic.clone(),
             action,
+            existing_partitions: existing_partitions.unwrap_or_default(),
             target_next: BTreeMap::new(),
         });
     }
     // Asking for offsets of partitions that are not there would only hide the problem found.
     if problems.is_empty() {
-        look_at_logs(cluster, &mut plan.topics, config.on_existing_data, &mut problems).await?;
+        look_at_logs(cluster, &mut topics, config.on_existing_data, &mut problems).await?;
     }
     if !problems.is_empty() {
         return Err(Error::TargetNotReady { problems });
     }
-    Ok(plan)
+    Ok(RestorePlan {
+        topics,
+        blocks,
+        warnings,
+    })
 }
 
-/// Kafka's own topics; the source's metadata said so when the backup was made, but a target could differ.
+/// The topics of the backup that are meant, and what is odd about the wishes.
+fn choose<'a>(manifest: &'a Manifest, config: &RestoreConfig) -> Result<(Vec<&'a Topic>, Vec<String>)> {
+    let selection = TopicSelection::new(&config.target)?;
+    let place = format!("backup `{}`", manifest.backup_id);
+    let all: Vec<String> = manifest.topics.iter().map(|topic| topic.name.clone()).collect();
+    let mut warnings = selection.check_every_entry(&place, &all)?;
+    let meant = manifest
+        .topics
+        .iter()
+        .filter(|topic| selection.contains(&topic.name, is_internal(&topic.name)));
+    let chosen: Vec<&Topic> = meant.collect();
+    if chosen.is_empty() {
+        return Err(selection.nothing_matches(&place, &all));
+    }
+    if let Some(internal) = chosen.iter().find(|topic| is_internal(&topic.name)) {
+        let problem = format!(
+            "{} belongs to Kafka itself: writing into it would break the target",
+            internal.name
+        );
+        return Err(Error::TargetNotReady {
+            problems: vec![problem],
+        });
+    }
+    for group in &config.consumer_groups {
+        if manifest.group(group).is_none() {
+            warnings.push(format!(
+                "consumer group {group} has no committed offsets in the backup and cannot be reset"
+            ));
+        }
+    }
+    Ok((chosen, warnings))
+}
+
+/// Kafka's own topics.
 fn is_internal(topic: &str) -> bool {
     matches!(
         topic,
@@ -133,72 +161,135 @@ fn create(topic: &Topic, brokers: usize, warnings: &mut Vec<String>) -> TopicAct
     }
 }
 
-fn too_few_partitions(topic: &Topic, existing: &TopicMetadata) -> Option<String> {
-    let (wanted, found) = (topic.partitions.len(), existing.partitions.len());
+fn unfit_partitions(topic: &Topic, existing: &TopicMetadata, warnings: &mut Vec<String>) -> Option<String> {
+    let (name, wanted, found) = (&topic.name, topic.partitions.len(), existing.partitions.len());
+    if found > wanted {
+        warnings.push(format!(
+            "{name}: the target has {found} partitions and the backup {wanted}; records keep their partitions, so keys are \
+             not where new producers will put them"
+        ));
+    }
     (found < wanted).then(|| {
         format!(
-            "topic {} has {found} partition(s) on the target, and the backup has {wanted}: add partitions to it \
-             (kafka-topics --alter --topic {} --partitions {wanted}), or delete it so that the restore creates it",
-            topic.name, topic.name
+            "topic {name} has {found} partition(s) on the target, and the backup has {wanted}: add partitions to it \
+             (kafka-topics --alter --topic {name} --partitions {wanted}), or delete it so that the restore creates it"
         )
     })
 }
 
-/// Fills in where each partition of an existing topic ends, and finds those that hold records.
+/// Fills in where each partition of an existing topic ends, and finds what must not be written behind.
 async fn look_at_logs(
     cluster: &Cluster,
     topics: &mut [TopicPlan],
     on_existing_data: OnExistingData,
     problems: &mut Vec<String>,
 ) -> Result<()> {
-    let existing = topics.iter().filter(|topic| topic.action == TopicAction::Use);
-    let partitions: Vec<TopicPartition> = existing
-        .flat_map(|t| {
-            t.source
-                .partitions
+    let name = |topic: &TopicPlan, partition: i32| TopicPartition::new(topic.source.name.as_str(), partition);
+    let partitions: Vec<TopicPartition> = topics
+        .iter()
+        .flat_map(|topic| {
+            topic
+                .existing_partitions
                 .iter()
-                .map(|p| TopicPartition::new(t.source.name.clone(), p.partition))
+                .map(|&partition| name(topic, partition))
         })
         .collect();
-    let starts = list_offsets(cluster, OffsetSpec::Earliest, &partitions).await?;
-    let ends = list_offsets(cluster, OffsetSpec::Latest, &partitions).await?;
+    let starts = list_offsets(
+        cluster,
+        OffsetSpec::Earliest,
+        IsolationLevel::ReadUncommitted,
+        &partitions,
+    )
+    .await?;
+    let ends = list_offsets(
+        cluster,
+        OffsetSpec::Latest,
+        IsolationLevel::ReadUncommitted,
+        &partitions,
+    )
+    .await?;
+    let stable = list_offsets(
+        cluster,
+        OffsetSpec::Latest,
+        IsolationLevel::ReadCommitted,
+        &partitions,
+    )
+    .await?;
     for topic in topics {
-        let mut held = 0;
-        for partition in &topic.source.partitions {
-            let key = TopicPartition::new(topic.source.name.clone(), partition.partition);
-            let (start, end) = match topic.action {
-                TopicAction::Create { .. } => (0, 0),
-                TopicAction::Use => (
-                    starts.get(&key).copied().unwrap_or(0),
-                    ends.get(&key).copied().unwrap_or(0),
-                ),
-            };
-            held += (end - start).max(0);
-            topic.target_next.insert(partition.partition, end);
-        }
-        if held > 0 && on_existing_data == OnExistingData::Refuse {
-            problems.push(format!(
-                "topic {} already holds records on the target ({held} offsets). Restore to a clean topic, or say \
-                 `on_existing_data: append` to write behind them",
-                topic.source.name
-            ));
-        }
+        let offset = |of: &BTreeMap<TopicPartition, i64>, partition: i32| {
+            of.get(&name(topic, partition)).copied().unwrap_or(0)
+        };
+        let existing = topic.existing_partitions.iter().copied();
+        let held: i64 = existing
+            .clone()
+            .map(|p| (offset(&ends, p) - offset(&starts, p)).max(0))
+            .sum();
+        let open = existing.clone().find(|&p| offset(&stable, p) < offset(&ends, p));
+        let compacted = held > 0 && is_compacted(cluster, &topic.source.name).await?;
+        problems.extend(unfit_logs(
+            &topic.source.name,
+            held,
+            open,
+            compacted,
+            on_existing_data,
+        ));
+        let wanted = topic.source.partitions.iter().map(|p| p.partition);
+        topic.target_next = wanted
+            .map(|partition| (partition, offset(&ends, partition)))
+            .collect();
     }
     Ok(())
 }
 
-/// The offsets of the target's partitions, counting what open transactions hold back, too.
+fn unfit_logs(
+    topic: &str,
+    held: i64,
+    open: Option<i32>,
+    compacted: bool,
+    on_existing_data: OnExistingData,
+) -> Option<String> {
+    if held > 0 && on_existing_data == OnExistingData::Refuse {
+        return Some(format!(
+            "topic {topic} already holds records on the target ({held} offsets). Restore to a clean topic, or say \
+             `on_existing_data: append` to write behind them"
+        ));
+    }
+    if let Some(partition) = open {
+        return Some(format!(
+            "topic {topic} has an open transaction in partition {partition} on the target: its end would fall between \
+             restored records. End it first"
+        ));
+    }
+    compacted.then(|| {
+        format!(
+            "topic {topic} is compacted and already holds records on the target: restored values, which are older, would \
+             take the place of newer ones. Restore to a clean topic"
+        )
+    })
+}
+
+async fn is_compacted(cluster: &Cluster, topic: &str) -> Result<bool> {
+    let described = describe(cluster, &[topic.to_owned()]).await?;
+    let policy = described
+        .values()
+        .flatten()
+        .find(|entry| entry.name == "cleanup.policy");
+    Ok(policy
+        .and_then(|entry| entry.value.as_deref())
+        .is_some_and(|policy| policy.contains("compact")))
+}
+
+/// The offsets of the target's partitions.
 pub(super) async fn list_offsets(
     cluster: &Cluster,
     spec: OffsetSpec,
+    isolation: IsolationLevel,
     partitions: &[TopicPartition],
 ) -> Result<BTreeMap<TopicPartition, i64>> {
     if partitions.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let listed = cluster
-        .list_offsets(partitions, spec, IsolationLevel::ReadUncommitted)
-        .await;
+    let listed = cluster.list_offsets(partitions, spec, isolation).await;
     let each = listed.into_iter().map(|(partition, result)| {
         let what = format!("reading the offsets of {partition} on the target");
         Ok((partition, result.map_err(Error::kafka(what))?.offset))

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use kafka_wire::Permit;
 use kafka_wire::batch::{
     AppendedHeader, BatchError, BatchIter, HEADER_LEN, LogEntry, Passthrough, RawBatch, SourceRun,
     TranscodeOptions, Transcoder,
@@ -47,6 +48,21 @@ pub(super) struct PreparedBlock {
 pub(super) struct PreparedBatch {
     pub(super) batch: RawBatch,
     pub(super) runs: Vec<SourceRun>,
+    /// Whether its bytes are new, and no slice of the block.
+    rewritten: bool,
+}
+
+impl PreparedBlock {
+    /// Ties shares of `permit` to the batches that were written anew, so that their memory is accounted for until the
+    /// target has acknowledged them.
+    pub(super) fn hold(&mut self, mut permit: Permit) {
+        let rewritten = || self.batches.iter().filter(|batch| batch.rewritten);
+        permit.resize_to(rewritten().map(|batch| batch.batch.bytes.len()).sum());
+        for batch in self.batches.iter_mut().filter(|batch| batch.rewritten) {
+            let bytes = std::mem::take(&mut batch.batch.bytes);
+            batch.batch.bytes = permit.split(bytes.len()).attach(bytes);
+        }
+    }
 }
 
 /// Prepares the blocks of one partition, in order.
@@ -161,6 +177,7 @@ impl Preparation {
             block.batches.push(PreparedBatch {
                 batch: batch.clone(),
                 runs: vec![run],
+                rewritten: false,
             });
             return Ok(());
         }
@@ -169,6 +186,7 @@ impl Preparation {
             block.batches.push(PreparedBatch {
                 batch: written.batch,
                 runs: written.runs,
+                rewritten: true,
             });
         }
         Ok(())

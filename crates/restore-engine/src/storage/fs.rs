@@ -33,7 +33,7 @@ impl FilesystemStorage {
     }
 
     fn place(&self) -> String {
-        format!("files in {}", self.root.display())
+        format!("folder {}", self.root.display())
     }
 
     fn error(&self, action: &'static str, name: &str, source: io::Error) -> StorageError {
@@ -327,7 +327,13 @@ impl Staged {
     /// Durable first, visible second, and the visibility durable too.
     fn publish(self) -> io::Result<()> {
         self.file.sync_all()?;
-        fs::hard_link(&self.path, &self.target)?;
+        fs::hard_link(&self.path, &self.target).map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => io::Error::new(
+                error.kind(),
+                format!("{error} (backups need a file system with hard links, so that nothing is ever overwritten)"),
+            ),
+            _ => error,
+        })?;
         if let Some(folder) = self.target.parent() {
             sync_folder(folder)?;
         }

@@ -57,7 +57,7 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Removes an object; no error when there is none.
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()>;
 
-    /// For messages: "files in /backups".
+    /// For messages: "folder /backups".
     fn describe(&self) -> String;
 }
 
@@ -146,7 +146,7 @@ pub enum StorageError {
         problem: String,
     },
     /// The system refused.
-    #[error("cannot {action} {name} in {place}: {source}")]
+    #[error("cannot {action} {name} in {place}")]
     Io {
         /// What was tried.
         action: &'static str,
@@ -162,7 +162,14 @@ pub enum StorageError {
 /// The storage that a configuration names. Nothing is asked of it before the first operation.
 pub fn open(config: &StorageConfig) -> Arc<dyn Storage> {
     match config {
-        StorageConfig::Filesystem { path, prefix } => Arc::new(FilesystemStorage::new(path.join(prefix))),
+        StorageConfig::Filesystem { path, prefix } => {
+            let root = if prefix.is_empty() {
+                path.clone()
+            } else {
+                path.join(prefix)
+            };
+            Arc::new(FilesystemStorage::new(root))
+        }
         StorageConfig::S3(config) => Arc::new(S3Storage::new((**config).clone())),
     }
 }

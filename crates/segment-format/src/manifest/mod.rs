@@ -44,7 +44,7 @@ pub struct Manifest {
     pub cluster_id: Option<String>,
     /// Label of the source cluster in the configuration, for headers of restored records.
     pub source_cluster_id: Option<String>,
-    /// Whether a restore of this backup appends offset headers unless it is told otherwise.
+    /// What the configuration said of offset headers. The offsets are in the batches in any case.
     pub offset_headers: bool,
     /// The topics, sorted by name (as bytes).
     pub topics: Vec<Topic>,

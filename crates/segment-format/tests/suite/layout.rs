@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use segment_format::layout::{
     ManifestName, RunName, SegmentName, backup_prefix, manifest_name, manifests_prefix, mapping_name,
     mappings_prefix, parse_backup_prefix, parse_manifest_name, parse_mapping_name, parse_reset_name,
-    parse_segment_name, reset_name, resets_prefix, segment_name, segments_prefix,
+    parse_segment_name, reset_name, resets_prefix, segment_name, segments_prefix, shelter_name,
+    shelters_prefix,
 };
 
 #[test]
@@ -101,13 +102,14 @@ fn other_spellings_are_not_names() {
 }
 
 /// Every name of a backup set that these numbers and this id can make, with the prefix under which it is listed.
-fn names(id: &str, numbers: (u64, u64, u64), time: i64, run: &str) -> [(String, String); 4] {
+fn names(id: &str, numbers: (u64, u64, u64), time: i64, run: &str) -> [(String, String); 5] {
     let (a, b, c) = numbers;
     [
         (manifest_name(id, a), manifests_prefix(id)),
         (segment_name(id, a, b, c), segments_prefix(id)),
         (mapping_name(id, time, run), mappings_prefix(id)),
         (reset_name(id, time, run), resets_prefix(id)),
+        (shelter_name(id, time, run), shelters_prefix(id)),
     ]
 }
 

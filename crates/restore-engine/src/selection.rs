@@ -30,6 +30,31 @@ impl<'a> TopicSelection<'a> {
         (named || (!internal && self.include.is_match(topic))) && !self.exclude.is_match(topic)
     }
 
+    /// An include entry that names a topic in full and finds none is an error: a backup or restore without it would look
+    /// complete. For one with wildcards that finds none, a warning is returned.
+    pub(crate) fn check_every_entry(&self, place: &str, all: &[String]) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        for entry in &self.wanted.include {
+            let glob = Glob::new(entry)
+                .map_err(|e| Error::Internal(format!("glob {entry}: {e}")))?
+                .compile_matcher();
+            if all.iter().any(|topic| topic == entry || glob.is_match(topic)) {
+                continue;
+            }
+            if entry.contains(['*', '?', '[', '{']) {
+                warnings.push(format!("`{entry}` matches no topic of {place}"));
+            } else {
+                return Err(Error::NoTopicMatches {
+                    place: place.to_owned(),
+                    include: vec![entry.clone()],
+                    exclude: Vec::new(),
+                    known: known_names("topics", all),
+                });
+            }
+        }
+        Ok(warnings)
+    }
+
     /// The error for a selection that is empty; `place` and `all` say what it was taken from.
     pub(crate) fn nothing_matches(&self, place: &str, all: &[String]) -> Error {
         Error::NoTopicMatches {

@@ -1,0 +1,173 @@
+//! Reading through what is lost, cut, damaged or slowed down on the way.
+
+use std::time::{Duration, Instant};
+
+use kafka_wire::batch::Codec;
+use kafka_wire::{
+    Cluster, Error, FetchEventKind, FetchOptions, FetchPartition, FetchStream, PartitionProblem, Producer,
+    ProducerOptions, TopicPartition,
+};
+use testkit::{Direction, RequestFault, Rule, api_key};
+
+use crate::faults::proxied;
+use crate::support::{Bench, batches, options, read, write};
+
+const PARTITIONS: i32 = 4;
+const RECORDS: i64 = 2000;
+
+/// Fills a topic.
+async fn fill(bench: &Bench, cluster: &Cluster, topic: &str) {
+    bench.create(topic, PARTITIONS).await;
+    let producer = Producer::start(cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    for partition in 0..PARTITIONS {
+        let batches = batches(partition, 100, 20, Codec::None);
+        assert_eq!(
+            write(&producer, topic, partition, batches).await.unwrap(),
+            RECORDS
+        );
+    }
+}
+
+/// Reads a topic under a fault; every record has to come once, in order.
+async fn survives(bench: &Bench, cluster: &Cluster, topic: &str, options: FetchOptions, rule: Rule) {
+    let handle = bench.kafka.proxy(0).unwrap().add(rule);
+    let asked = (0..PARTITIONS).map(|partition| FetchPartition::new(topic, partition, 0).until(RECORDS));
+    let read = read(cluster, asked, options).await;
+    assert!(handle.hits() > 0, "nothing happened");
+    handle.remove();
+    for partition in 0..PARTITIONS {
+        let records = &read[&TopicPartition::new(topic, partition)].records;
+        assert!(
+            records.iter().map(|record| record.offset).eq(0..RECORDS),
+            "{topic}-{partition}"
+        );
+    }
+}
+
+/// Many small answers, so that there is something to disturb.
+fn small() -> FetchOptions {
+    let mut options = options();
+    options.partition_max_bytes = 20_000;
+    options.max_bytes = 50_000;
+    options
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_and_cut_connections() {
+    let bench = proxied().await;
+    let cluster = bench.connect_with(Duration::from_secs(1)).await;
+    fill(&bench, &cluster, "read-lost").await;
+    let request = |fault| Rule::request(api_key::FETCH, fault).skip(3);
+    for rule in [
+        request(RequestFault::DropResponse).times(2),
+        request(RequestFault::CutBeforeResponse).times(5),
+        request(RequestFault::CutInsideResponse(9_000)).times(5),
+        request(RequestFault::CutInsideRequest(30)).times(5),
+        request(RequestFault::DelayResponse(Duration::from_millis(2000))),
+        Rule::cut_after(Direction::ToClient, 70_000).times(15),
+    ] {
+        survives(&bench, &cluster, "read-lost", small(), rule).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_on_the_way_is_noticed_and_read_again() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    fill(&bench, &cluster, "read-damaged").await;
+    // Near the end of a full answer are records, whose checksum is the only thing that can tell.
+    let flip = RequestFault::alter_response(|answer| {
+        if answer.len() > 15_000 {
+            let at = answer.len() - 5000;
+            answer[at] ^= 0x10;
+        }
+    });
+    survives(
+        &bench,
+        &cluster,
+        "read-damaged",
+        small(),
+        Rule::request(api_key::FETCH, flip).times(6),
+    )
+    .await;
+    // An error of the whole answer, behind correlation id, tagged fields and throttle time.
+    let fail = RequestFault::alter_response(|answer| answer[9..11].copy_from_slice(&70i16.to_be_bytes()));
+    survives(
+        &bench,
+        &cluster,
+        "read-damaged",
+        small(),
+        Rule::request(api_key::FETCH, fail).times(3),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_stays_ends_the_partition_with_its_place() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    fill(&bench, &cluster, "read-broken").await;
+    let flip = RequestFault::alter_response(|answer| {
+        if answer.len() > 15_000 {
+            // Of the first batch, whatever the size of the answer.
+            answer[300] ^= 0x10;
+        }
+    });
+    bench
+        .kafka
+        .proxy(0)
+        .unwrap()
+        .add(Rule::request(api_key::FETCH, flip).always());
+    let asked = FetchPartition::new("read-broken", 0, 0).until(RECORDS);
+    let mut stream = FetchStream::start(&cluster, [asked], small());
+    let event = tokio::time::timeout(Duration::from_secs(20), stream.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let FetchEventKind::Failed(Error::Partition { partition, problem }) = event.kind else {
+        panic!("{event:?}")
+    };
+    assert_eq!(partition, TopicPartition::new("read-broken", 0));
+    assert!(matches!(*problem, PartitionProblem::Batch(_)), "{problem}");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_connection_is_left_alone_for_as_long_as_the_broker_says() {
+    let bench = proxied().await;
+    let cluster = bench.connect_with(Duration::from_millis(500)).await;
+    fill(&bench, &cluster, "read-throttled").await;
+    let mut single = small();
+    single.connections_per_broker = 1;
+    single.requests_per_connection = 1;
+    let throttle = RequestFault::alter_response(|answer| answer[5..9].copy_from_slice(&700i32.to_be_bytes()));
+    let started = Instant::now();
+    let rule = Rule::request(api_key::FETCH, throttle).times(3);
+    survives(&bench, &cluster, "read-throttled", single, rule).await;
+    assert!(
+        started.elapsed() >= Duration::from_millis(2000),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_cannot_be_reached_is_given_up_in_the_time_that_was_set() {
+    let bench = proxied().await;
+    let cluster = bench.connect_with(Duration::from_secs(1)).await;
+    fill(&bench, &cluster, "read-unreachable").await;
+    bench.kafka.pause_broker(0).await.unwrap();
+    let mut hasty = small();
+    hasty.give_up_after = Some(Duration::from_secs(3));
+    let asked = FetchPartition::new("read-unreachable", 0, 0).until(RECORDS);
+    let mut stream = FetchStream::start(&cluster, [asked], hasty);
+    let event = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
+    bench.kafka.resume_broker(0).await.unwrap();
+    let event = event.unwrap().unwrap();
+    assert!(
+        matches!(event.kind, FetchEventKind::Failed(Error::Deadline { .. })),
+        "{event:?}"
+    );
+}
