@@ -200,7 +200,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// As [`Text`], but what was typed is in no error either.
+/// As `Text`, but what was typed is in no error either.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct SecretVisitor;
