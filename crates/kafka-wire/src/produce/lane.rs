@@ -41,14 +41,15 @@ impl Lane {
         let mut flights: VecDeque<Flight> = VecDeque::new();
         let most = self.shared.options.requests_per_connection.max(1);
         loop {
-            while flights.len() < most {
+            while flights.len() < most && in_order(&flights) {
                 let load = self.queue.gather(self.shared.options.max_request_bytes);
                 if load.entries.is_empty() {
                     break;
                 }
-                flights.extend(self.send(load).await);
+                let link = flights.back().map(|flight| flight.link.clone());
+                flights.extend(self.send(load, link).await);
             }
-            let may_send = flights.len() < most;
+            let may_send = flights.len() < most && in_order(&flights);
             tokio::select! {
                 biased;
                 answer = first(&mut flights) => {
@@ -62,12 +63,13 @@ impl Lane {
         }
     }
 
-    async fn send(&self, load: Load) -> Option<Flight> {
-        let link = self
-            .shared
-            .cluster
-            .link(self.queue.node, Role::Produce, self.queue.shard)
-            .await;
+    /// Sends a request behind those in flight on `link`, or on a new connection when there are none.
+    async fn send(&self, load: Load, link: Option<Link>) -> Option<Flight> {
+        let LaneQueue { node, shard, .. } = *self.queue;
+        let link = match link {
+            Some(link) => Ok(link),
+            None => self.shared.cluster.link(node, Role::Produce, shard).await,
+        };
         let prepared = link.and_then(|link| {
             let version = link.version(KEY, VERSIONS)?;
             Ok((link, version))
@@ -199,6 +201,12 @@ fn usable_version(negotiated: i16, entries: &[ProduceEntry]) -> i16 {
     } else {
         negotiated
     }
+}
+
+/// Whether what is sent now comes after what is in flight. It does not when their connection has ended: on a new one, a
+/// later batch would overtake those of which it is not known yet that they were lost.
+fn in_order(flights: &VecDeque<Flight>) -> bool {
+    flights.back().is_none_or(|flight| flight.link.is_open())
 }
 
 /// The answer to the oldest request. Answers come in the order of the requests.

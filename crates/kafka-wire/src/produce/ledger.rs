@@ -208,15 +208,16 @@ impl Ledger {
     }
 
     fn pop_acknowledged(&mut self) {
-        if let Some(parcel) = self.in_flight.pop_front() {
+        if let Some(parcel) = self.in_flight.pop_front().or_else(|| self.queue.pop_front()) {
             self.bytes -= parcel.len();
             self.acknowledged = parcel.base_offset + parcel.records();
         }
     }
 
-    /// Takes note of a batch that the log holds, replicated, at the first offset that was not acknowledged.
+    /// Takes note of a batch that the log holds, replicated, at the first offset that was not acknowledged. It may be one
+    /// that waits to be sent again: the broker has found the first copy in a socket after all.
     pub(super) fn found(&mut self, stored: &BatchHeader) -> Result<(), PartitionProblem> {
-        match self.in_flight.front() {
+        match self.in_flight.front().or(self.queue.front()) {
             Some(parcel) if parcel.is_stored_as(stored) => {
                 self.pop_acknowledged();
                 Ok(())

@@ -131,6 +131,25 @@ fn what_is_in_the_log_is_recognised_by_every_field_that_counts() {
 }
 
 #[test]
+fn a_batch_that_waits_to_be_sent_again_may_turn_up_in_the_log() {
+    let mut ledger = Ledger::new(7, 0, 0);
+    for _ in 0..3 {
+        ledger.append(batch(1)).unwrap();
+    }
+    ledger.send().unwrap();
+    ledger.answered(Err(lost()));
+    ledger.settled();
+    ledger.send().unwrap();
+    ledger.answered(Err(lost()));
+    let (first, second) = (stored(&ledger.in_flight[0], 0), stored(&ledger.queue[0], 1));
+    ledger.found(&first).unwrap();
+    ledger.found(&second).unwrap();
+    assert_eq!(ledger.acknowledged(), 2);
+    ledger.settled();
+    assert_eq!(ledger.send().unwrap().base_offset, 2);
+}
+
+#[test]
 fn a_new_epoch_starts_at_sequence_0_with_the_first_batch_that_is_missing() {
     let mut ledger = Ledger::new(7, 3, 0);
     for _ in 0..4 {

@@ -57,3 +57,6 @@ impl Default for ProducerOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod chaos_tests;

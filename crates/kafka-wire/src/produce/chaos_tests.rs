@@ -1,0 +1,329 @@
+//! A producer against a broker that loses, delays and refuses at random, as fast as memory allows. It checks sequence
+//! numbers as real ones do, and may append a request long after its connection has ended; or it forgets producers at any
+//! time, as real ones do when records are old, and then nothing but the producer's own order helps.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, InitProducerIdRequest, InitProducerIdResponse,
+    MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    ProduceRequest, ProduceResponse, ProducerId, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::batch::{BatchBuilder, BatchHeader, NewRecord, RawBatch};
+use crate::cluster::Cluster;
+use crate::config::ClusterConfig;
+use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
+
+const TOPIC: &str = "t";
+const PARTITIONS: usize = 6;
+const BATCHES: usize = 60;
+
+/// The log of one partition, and what its broker remembers of the producer.
+#[derive(Default)]
+struct Log {
+    batches: Vec<Bytes>,
+    end: i64,
+    epoch: i16,
+    /// First sequence, records and offset of the last batches.
+    known: VecDeque<(i32, i32, i64)>,
+    /// Requests that the broker will find in a socket whose other end is gone.
+    late: VecDeque<Bytes>,
+}
+
+impl Log {
+    /// What a broker does with a batch (AK `ProducerAppendInfo`, `ProducerStateEntry`).
+    fn append(&mut self, batch: &Bytes) -> Result<i64, i16> {
+        let header = BatchHeader::parse(batch).unwrap();
+        let (sequence, records) = (header.base_sequence, header.record_count);
+        if header.producer_epoch < self.epoch {
+            return Err(47);
+        }
+        if header.producer_epoch == self.epoch {
+            let again = |(first, count, _): &&(i32, i32, i64)| (*first, *count) == (sequence, records);
+            if let Some((.., offset)) = self.known.iter().find(again) {
+                return Ok(*offset);
+            }
+            if self
+                .known
+                .back()
+                .is_some_and(|(first, count, _)| first + count != sequence)
+            {
+                return Err(45);
+            }
+        } else if sequence != 0 {
+            return Err(45);
+        } else {
+            self.known.clear();
+        }
+        self.epoch = header.producer_epoch;
+        let mut stored = BytesMut::from(&batch[..]);
+        stored[..8].copy_from_slice(&self.end.to_be_bytes());
+        self.batches.push(stored.freeze());
+        self.known.push_back((sequence, records, self.end));
+        if self.known.len() > 5 {
+            self.known.pop_front();
+        }
+        self.end += i64::from(records);
+        Ok(self.end - i64::from(records))
+    }
+}
+
+struct Broker {
+    random: StdRng,
+    /// Faults in a hundred requests.
+    faults: u32,
+    /// Whether it forgets producers.
+    forgetful: bool,
+    /// Connections on which nothing is answered any more: answers come in order, so none can be left out.
+    silent: HashSet<usize>,
+    port: u16,
+    logs: Vec<Log>,
+}
+
+impl Broker {
+    fn serve(&mut self, seen: &Seen) -> Reply {
+        if self.silent.contains(&seen.connection) {
+            return Reply::Silence;
+        }
+        for log in &mut self.logs {
+            if self.random.random_bool(0.2)
+                && let Some(batch) = log.late.pop_front()
+            {
+                let _ = log.append(&batch);
+            }
+            if self.forgetful && self.random.random_bool(0.2) {
+                log.known.clear();
+            }
+        }
+        let looks = seen.is::<FetchRequest>() || seen.is::<OffsetForLeaderEpochRequest>();
+        if looks && self.random.random_range(0..100) < self.faults {
+            return Reply::HangUp;
+        }
+        if seen.is::<ApiVersionsRequest>() {
+            seen.answer(&all_versions())
+        } else if seen.is::<MetadataRequest>() {
+            seen.answer(&self.metadata())
+        } else if seen.is::<InitProducerIdRequest>() {
+            seen.answer(&InitProducerIdResponse::default().with_producer_id(ProducerId(7)))
+        } else if seen.is::<OffsetForLeaderEpochRequest>() {
+            seen.answer(&self.epoch_ends(&seen.read()))
+        } else if seen.is::<FetchRequest>() {
+            seen.answer(&self.fetch(&seen.read()))
+        } else if seen.is::<ProduceRequest>() {
+            self.produce(seen)
+        } else {
+            Reply::HangUp
+        }
+    }
+
+    fn metadata(&self) -> MetadataResponse {
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(BrokerId(1))
+            .with_host(StrBytes::from_static_str("127.0.0.1"))
+            .with_port(i32::from(self.port));
+        let partitions = (0..PARTITIONS as i32).map(|partition| {
+            let replicas = vec![BrokerId(1)];
+            MetadataResponsePartition::default()
+                .with_partition_index(partition)
+                .with_leader_id(BrokerId(1))
+                .with_leader_epoch(3)
+                .with_replica_nodes(replicas.clone())
+                .with_isr_nodes(replicas)
+        });
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(topic_name()))
+            .with_partitions(partitions.collect());
+        MetadataResponse::default()
+            .with_brokers(vec![broker])
+            .with_topics(vec![topic])
+    }
+
+    fn epoch_ends(&self, request: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+        let ends = request.topics[0].partitions.iter().map(|asked| {
+            EpochEndOffset::default()
+                .with_partition(asked.partition)
+                .with_leader_epoch(3)
+                .with_end_offset(self.logs[asked.partition as usize].end)
+        });
+        let topic = OffsetForLeaderTopicResult::default()
+            .with_topic(topic_name())
+            .with_partitions(ends.collect());
+        OffsetForLeaderEpochResponse::default().with_topics(vec![topic])
+    }
+
+    fn fetch(&mut self, request: &FetchRequest) -> FetchResponse {
+        let answers = request.topics[0].partitions.iter().map(|asked| {
+            let log = &self.logs[asked.partition as usize];
+            let wanted = log
+                .batches
+                .iter()
+                .filter(|batch| BatchHeader::parse(batch).unwrap().next_offset() > asked.fetch_offset);
+            let records: Vec<u8> = wanted.take(2).flat_map(|batch| batch.to_vec()).collect();
+            PartitionData::default()
+                .with_partition_index(asked.partition)
+                .with_high_watermark(log.end)
+                .with_records(Some(records.into()))
+        });
+        let topic = FetchableTopicResponse::default()
+            .with_topic(topic_name())
+            .with_partitions(answers.collect());
+        FetchResponse::default().with_responses(vec![topic])
+    }
+
+    fn produce(&mut self, seen: &Seen) -> Reply {
+        let request: ProduceRequest = seen.read();
+        // What is late or refused may be overtaken, once the producer is forgotten: no client can help that.
+        let fates: &[u32] = if self.forgetful {
+            &[0, 4, 5]
+        } else {
+            &[0, 1, 2, 3, 4, 5]
+        };
+        let fate = if self.random.random_range(0..100) < self.faults {
+            fates[self.random.random_range(0..fates.len())]
+        } else {
+            100
+        };
+        let mut answers = Vec::new();
+        for partition in &request.topic_data[0].partition_data {
+            let log = &mut self.logs[partition.index as usize];
+            let batch = partition.records.clone().unwrap();
+            let outcome = match fate {
+                0 => return Reply::HangUp,
+                1 => {
+                    log.late.push_back(batch);
+                    continue;
+                }
+                // Not the leader; a storage error.
+                2 => Err(6),
+                3 => Err(56),
+                _ => log.append(&batch),
+            };
+            answers.push(
+                PartitionProduceResponse::default()
+                    .with_index(partition.index)
+                    .with_error_code(outcome.err().unwrap_or(0))
+                    .with_base_offset(outcome.unwrap_or(-1)),
+            );
+        }
+        let topic = TopicProduceResponse::default()
+            .with_name(topic_name())
+            .with_partition_responses(answers);
+        match fate {
+            // Late or appended, and nobody is told.
+            1 | 4 => Reply::HangUp,
+            5 => {
+                self.silent.insert(seen.connection);
+                Reply::Silence
+            }
+            _ => seen.answer(&ProduceResponse::default().with_responses(vec![topic])),
+        }
+    }
+}
+
+fn topic_name() -> TopicName {
+    TopicName(StrBytes::from_static_str(TOPIC))
+}
+
+fn batch(partition: usize, index: usize) -> RawBatch {
+    let mut builder = BatchBuilder::new();
+    for record in 0..=index % 4 {
+        let value = format!("{partition}/{index}/{record}");
+        builder
+            .push(&NewRecord {
+                timestamp: 1,
+                value: Some(value.as_bytes()),
+                ..NewRecord::default()
+            })
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
+
+async fn run(seed: u64, faults: u32, forgetful: bool) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let logs = (0..PARTITIONS).map(|_| Log::default()).collect();
+    let broker = Arc::new(Mutex::new(Broker {
+        random: StdRng::seed_from_u64(seed),
+        faults,
+        forgetful,
+        silent: HashSet::new(),
+        port,
+        logs,
+    }));
+    let serving = Arc::clone(&broker);
+    let fake = FakeBroker::serve(listener, move |seen| serving.lock().unwrap().serve(seen));
+
+    let mut config = ClusterConfig::new([fake.server()]);
+    config.retry_backoff = Duration::from_millis(1);
+    config.retry_backoff_max = Duration::from_millis(5);
+    config.metadata_min_age = Duration::from_millis(1);
+    let cluster = Cluster::connect(config).await.unwrap();
+    let mut options = ProducerOptions::default();
+    options.connections_per_broker = 2;
+    options.request_timeout = Duration::from_millis(50);
+    options.max_request_bytes = 400;
+    let producer = Producer::start(&cluster, options).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for partition in 0..PARTITIONS {
+        let producer = producer.clone();
+        writers.spawn(async move {
+            let mut writer = producer.partition(TOPIC, partition as i32, 0).await.unwrap();
+            for index in 0..BATCHES {
+                writer.append(batch(partition, index)).await.unwrap();
+            }
+            writer.flush().await.unwrap();
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written.unwrap();
+    }
+    let broker = broker.lock().unwrap();
+    for (partition, log) in broker.logs.iter().enumerate() {
+        let stored: Vec<&[u8]> = log.batches.iter().map(|batch| &batch[61..]).collect();
+        let expected: Vec<Bytes> = (0..BATCHES)
+            .map(|index| batch(partition, index).stored_records_bytes())
+            .collect();
+        assert!(
+            stored.iter().eq(expected.iter()),
+            "seed {seed}, partition {partition}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_fails_at_random_ends_up_with_every_batch_once() {
+    for seed in 0..12 {
+        let faults = [0, 5, 15, 30][seed as usize % 4];
+        tokio::time::timeout(Duration::from_secs(60), run(seed, faults, false))
+            .await
+            .expect("an end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_forgets_producers_ends_up_with_every_batch_once() {
+    for seed in 0..12 {
+        let faults = [5, 15, 30][seed as usize % 3];
+        tokio::time::timeout(Duration::from_secs(60), run(seed, faults, true))
+            .await
+            .expect("an end");
+    }
+}
