@@ -147,6 +147,9 @@ impl Failure {
     pub(super) fn advice(&self, config: &S3Config, server: &str) -> Option<String> {
         match self.kind {
             Kind::Unsent => Some(NO_CREDENTIALS.into()),
+            Kind::Connection if self.message.contains("certificate") => Some(format!(
+                "If the certificate of {server} is good, let SSL_CERT_FILE name a file with the authority behind it"
+            )),
             Kind::Connection | Kind::Timeout => Some(format!(
                 "Is {server} right, up, and reachable from here? (storage.endpoint, storage.region, HTTPS_PROXY)"
             )),
