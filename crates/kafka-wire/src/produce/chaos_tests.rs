@@ -276,10 +276,12 @@ async fn run(seed: u64, faults: u32, forgetful: bool) {
     config.retry_backoff_max = Duration::from_millis(5);
     config.metadata_min_age = Duration::from_millis(1);
     let cluster = Cluster::connect(config).await.unwrap();
-    let mut options = ProducerOptions::default();
-    options.connections_per_broker = 2;
-    options.request_timeout = Duration::from_millis(50);
-    options.max_request_bytes = 400;
+    let options = ProducerOptions {
+        connections_per_broker: 2,
+        request_timeout: Duration::from_millis(50),
+        max_request_bytes: 400,
+        ..ProducerOptions::default()
+    };
     let producer = Producer::start(&cluster, options).await.unwrap();
     let mut writers = tokio::task::JoinSet::new();
     for partition in 0..PARTITIONS {
