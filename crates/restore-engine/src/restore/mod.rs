@@ -2,13 +2,13 @@
 //!
 //! The order of the steps:
 //!
-//! 1. [`plan`]: the backup is opened and the target looked at; whatever would make the restore wrong is refused here,
+//! 1. `plan`: the backup is opened and the target looked at; whatever would make the restore wrong is refused here,
 //!    before anything is changed.
-//! 2. [`topics`]: missing topics are created, and all get settings under which the broker takes nothing away.
-//! 3. [`partition`]: records are written by an idempotent producer that knows at which offset each batch must land.
+//! 2. `topics`: missing topics are created, and all get settings under which the broker takes nothing away.
+//! 3. `partition`: records are written by an idempotent producer that knows at which offset each batch must land.
 //! 4. The ends of the target's logs are compared with the mapping, which is kept beside the backup and written to
 //!    `offset_report`.
-//! 5. The topics get the settings that they are meant to have ([`settings`]), whatever happened in step 3.
+//! 5. The topics get the settings that they are meant to have (`settings`), whatever happened in step 3.
 
 mod partition;
 mod plan;
