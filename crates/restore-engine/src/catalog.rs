@@ -81,9 +81,12 @@ impl<'a> Catalog<'a> {
         let mut opening = Opening::new(backup_id, generation, &bytes).map_err(damaged)?;
         let wanted: Vec<_> = opening.wanted().collect();
         for wanted in wanted.chunks(PARALLEL) {
-            let layers = map_bounded(wanted.to_vec(), PARALLEL, |layer| async move {
-                let bytes = self.context.storage.get(&layer.object, layer.bytes).await?;
-                Ok((layer.object, bytes))
+            let layers = map_bounded(wanted.to_vec(), PARALLEL, |layer| {
+                let context = self.context.clone();
+                async move {
+                    let bytes = context.storage.get(&layer.object, layer.bytes).await?;
+                    Ok((layer.object, bytes))
+                }
             });
             for (object, bytes) in layers.await? {
                 opening.add(&bytes).map_err(|e| Error::damaged(&object, e))?;

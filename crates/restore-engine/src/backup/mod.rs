@@ -153,10 +153,7 @@ async fn backup_from(
         offset_headers: config.include_offset_headers,
         complete: true,
         topics,
-        groups: Some(CapturedGroups {
-            captured_at,
-            groups,
-        }),
+        groups: Some(CapturedGroups { captured_at, groups }),
         segments,
     };
     let manifest = commit_to(context, &mut set, commit).await?;

@@ -141,7 +141,11 @@ impl Writing {
             sequence: number,
             writer_nonce: self.target.writer_nonce,
         };
-        let mut object = self.context.storage.create(&id.object(&self.target.backup_id)).await?;
+        let mut object = self
+            .context
+            .storage
+            .create(&id.object(&self.target.backup_id))
+            .await?;
         let writer = SegmentWriter::new(id.writer_nonce, self.context.now_ms);
         object.write(vec![writer.header_bytes()]).await?;
         Ok(OpenSegment { id, writer, object })

@@ -81,7 +81,10 @@ fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> 
         configs,
         timestamp_type: None,
         largest_batch: 0,
-        partitions: numbers.into_iter().map(|partition| Partition::empty(partition, 0)).collect(),
+        partitions: numbers
+            .into_iter()
+            .map(|partition| Partition::empty(partition, 0))
+            .collect(),
     })
 }
 
