@@ -25,7 +25,7 @@ pub(crate) use leaders::Leader;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicFilter, TopicMetadata, TopicPartition};
 pub use partitioned::PartitionResults;
 pub(crate) use partitioned::{Asked, by_topic};
-pub(crate) use settle::{Outcomes, all_failed, answers_for};
+pub(crate) use settle::{all_failed, answers_for};
 
 /// A handle to a Kafka cluster. Clones share connections and caches.
 ///

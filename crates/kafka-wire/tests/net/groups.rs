@@ -352,3 +352,37 @@ async fn thousands_of_positions_are_committed_and_read_back() {
         assert_eq!(outcome.unwrap().offset, i64::from(at.partition));
     }
 }
+
+#[tokio::test]
+async fn positions_of_many_groups_are_read_and_the_groups_deleted_each_with_its_outcome() {
+    let (shared, cluster) = connected().await;
+    let java = &shared.java;
+    topic(java, "groups-batch", 1).await;
+    let names: Vec<_> = (0..30).map(|number| format!("groups-batch-{number:02}")).collect();
+    for (offset, name) in (1..).zip(&names) {
+        commit_one(&cluster, name, "groups-batch", offset).await.unwrap();
+    }
+    let asked: Vec<_> = names.iter().map(String::as_str).chain(["groups-batch-none"]).collect();
+    let mut results = cluster.fetch_offsets_of_groups(&asked).await;
+    assert!(results.iter().map(|(group, _)| group.as_str()).eq(asked.iter().copied()));
+    assert!(results.pop().unwrap().1.unwrap().is_empty());
+    for (offset, (group, positions)) in (1..).zip(results) {
+        assert_eq!(only(positions.unwrap()).unwrap().offset, offset, "{group}");
+    }
+
+    let member = java
+        .join_group(&names[7], GroupProtocol::Classic, &["groups-batch"])
+        .await
+        .unwrap();
+    for (group, outcome) in cluster.delete_groups(&asked).await {
+        match group.as_str() {
+            "groups-batch-07" => assert_eq!(code(&outcome), ErrorCode::NON_EMPTY_GROUP),
+            "groups-batch-none" => assert_eq!(code(&outcome), ErrorCode::GROUP_ID_NOT_FOUND),
+            _ => outcome.unwrap(),
+        }
+    }
+    let left = java.list_groups().await.unwrap();
+    let left = left.iter().filter(|group| group.group.starts_with("groups-batch-"));
+    assert_eq!(left.map(|group| group.group.as_str()).collect::<Vec<_>>(), ["groups-batch-07"]);
+    member.leave().await.unwrap();
+}
