@@ -59,6 +59,10 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../java/testkit/ShareCommands.java"),
     ),
     (
+        "StreamsCommands.java",
+        include_str!("../java/testkit/StreamsCommands.java"),
+    ),
+    (
         "TopicCommands.java",
         include_str!("../java/testkit/TopicCommands.java"),
     ),

@@ -386,3 +386,33 @@ async fn positions_of_many_groups_are_read_and_the_groups_deleted_each_with_its_
     assert_eq!(left.map(|group| group.group.as_str()).collect::<Vec<_>>(), ["groups-batch-07"]);
     member.leave().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_streams_group_is_known_and_its_positions_are_set_once_its_members_have_left() {
+    let (shared, cluster) = connected().await;
+    let java = &shared.java;
+    topic(java, "groups-streams", 5).await;
+    let (group, member) = ("groups-streams-app", "d3b07384-d113-4956-a5cc-0123456789ab");
+    java.join_streams_group(group, member, "groups-streams")
+        .await
+        .unwrap();
+    let listed = cluster.list_groups().await.unwrap();
+    let listed = listed.into_iter().find(|listed| listed.group_id == group).unwrap();
+    assert_eq!(listed.kind, GroupKind::Streams);
+    let described = only(cluster.describe_groups(&[group]).await).unwrap();
+    assert_eq!(described.kind, Some(GroupKind::Streams));
+    assert!(!described.is_idle(), "{}", described.state);
+    let outcome = commit_one(&cluster, group, "groups-streams", 3).await;
+    assert_eq!(code(&outcome), ErrorCode::UNKNOWN_MEMBER_ID);
+
+    java.leave_streams_group(group, member).await.unwrap();
+    let described = only(cluster.describe_groups(&[group]).await).unwrap();
+    assert_eq!(
+        (described.kind, described.state),
+        (Some(GroupKind::Streams), GroupState::Empty)
+    );
+    commit_one(&cluster, group, "groups-streams", 3).await.unwrap();
+    let committed = only(cluster.fetch_offsets(group).await.unwrap()).unwrap();
+    assert_eq!(committed.offset, 3);
+    cluster.delete_group(group).await.unwrap();
+}

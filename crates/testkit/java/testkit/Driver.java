@@ -38,6 +38,7 @@ public final class Driver {
         new RawCommands(clients).register(commands);
         new AdminCommands(clients).register(commands);
         new ShareCommands(clients).register(commands);
+        new StreamsCommands(clients).register(commands);
         commands.put("ping", (args, reply) -> reply.ok(JsonNodeFactory.instance.objectNode()));
     }
 

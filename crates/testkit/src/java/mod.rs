@@ -11,6 +11,7 @@ mod produce;
 mod raw;
 mod records;
 mod share;
+mod streams;
 mod topics;
 
 use std::collections::BTreeMap;
