@@ -27,8 +27,8 @@ pub use java::{
     Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,
     GroupDescription, GroupListing, GroupMember, GroupProtocol, GroupRead, Isolation, JavaClient,
     JavaProducer, ListedOffset, MemberDescription, NextRecord, OffsetSpec, PartitionDescription,
-    ProduceRecord, Produced, ProducerOptions, RawFetch, RawFetched, RawProduced, Record, ShareMember, TimestampType,
-    TopicDescription, TransactionEnd,
+    ProduceRecord, Produced, ProducerOptions, RawFetch, RawFetched, RawProduced, Record, ShareMember,
+    TimestampType, TopicDescription, TransactionEnd,
 };
 pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
 pub use s3::S3Server;

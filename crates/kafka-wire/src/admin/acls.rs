@@ -30,7 +30,6 @@ macro_rules! wire_names {
                 }
             }
 
-            #[allow(dead_code, reason = "not all of them are asked for")]
             fn wire(self) -> i8 {
                 match self {
                     $(Self::$name => $number,)*
@@ -150,8 +149,14 @@ pub struct AclFilter {
     pub resource: Option<AclResource>,
     /// The name as it is in the entries.
     pub name: Option<String>,
+    /// How the name is meant.
+    pub pattern: Option<AclPattern>,
     /// Who.
     pub principal: Option<String>,
+    /// What; entries for [`AclOperation::All`] are found by that only.
+    pub operation: Option<AclOperation>,
+    /// Whether it is allowed or denied.
+    pub permission: Option<AclPermission>,
 }
 
 impl AclFilter {
@@ -181,15 +186,36 @@ impl AclFilter {
         self
     }
 
+    /// Only entries whose name is meant so.
+    #[must_use]
+    pub fn with_pattern(mut self, pattern: AclPattern) -> Self {
+        self.pattern = Some(pattern);
+        self
+    }
+
+    /// Only entries for this operation.
+    #[must_use]
+    pub fn with_operation(mut self, operation: AclOperation) -> Self {
+        self.operation = Some(operation);
+        self
+    }
+
+    /// Only entries that allow, or that deny.
+    #[must_use]
+    pub fn with_permission(mut self, permission: AclPermission) -> Self {
+        self.permission = Some(permission);
+        self
+    }
+
     fn request(&self) -> DescribeAclsRequest {
         DescribeAclsRequest::default()
             .with_resource_type_filter(self.resource.map_or(ANY, AclResource::wire))
             .with_resource_name_filter(self.name.as_deref().map(text))
-            .with_pattern_type_filter(ANY)
+            .with_pattern_type_filter(self.pattern.map_or(ANY, AclPattern::wire))
             .with_principal_filter(self.principal.as_deref().map(text))
             .with_host_filter(None)
-            .with_operation(ANY)
-            .with_permission_type(ANY)
+            .with_operation(self.operation.map_or(ANY, AclOperation::wire))
+            .with_permission_type(self.permission.map_or(ANY, AclPermission::wire))
     }
 }
 

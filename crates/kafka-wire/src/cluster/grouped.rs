@@ -82,7 +82,9 @@ impl Cluster {
         let groups: Vec<String> = asked.iter().map(|(group, _)| group.clone()).collect();
         let results = match self.link(node, Role::Group, 0).await {
             Ok(link) => match ask(link.clone(), asked).await {
-                Ok(results) => answers_for(&groups, results, |group| link.left_out(&format!("group {group}"))),
+                Ok(results) => {
+                    answers_for(&groups, results, |group| link.left_out(&format!("group {group}")))
+                }
                 Err(error) => all_failed(&groups, &error),
             },
             Err(error) => all_failed(&groups, &error),

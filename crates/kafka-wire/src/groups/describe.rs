@@ -68,10 +68,7 @@ impl Cluster {
     /// Describes groups of every kind; of streams groups only what the list of groups tells. The results are in the order of `groups`.
     ///
     /// A group that does not exist is no error: it is described as [`GroupState::Dead`].
-    pub async fn describe_groups(
-        &self,
-        groups: &[impl AsRef<str>],
-    ) -> GroupResults<GroupDescription> {
+    pub async fn describe_groups(&self, groups: &[impl AsRef<str>]) -> GroupResults<GroupDescription> {
         let groups: Vec<String> = groups.iter().map(|group| group.as_ref().to_owned()).collect();
         let mut results = Vec::with_capacity(groups.len());
         for groups in groups.chunks(AT_ONCE) {

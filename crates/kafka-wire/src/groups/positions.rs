@@ -40,7 +40,9 @@ impl Cluster {
     /// When the coordinator does not answer, or refuses.
     pub async fn fetch_offsets(&self, group: &str) -> Result<PartitionResults<CommittedOffset>, Error> {
         let mut results = self.fetch_offsets_of_groups(&[group]).await;
-        results.pop().map_or_else(|| Ok(Vec::new()), |(_, outcome)| outcome)
+        results
+            .pop()
+            .map_or_else(|| Ok(Vec::new()), |(_, outcome)| outcome)
     }
 
     /// All positions of each of these groups, as [`fetch_offsets`](Self::fetch_offsets) gives them, in few requests. The
@@ -83,7 +85,9 @@ impl Cluster {
         }
         let questions = vec![(group.to_owned(), Some(partitions))];
         let mut results = self.ask_offsets(questions).await;
-        results.pop().map_or_else(|| Ok(Vec::new()), |(_, outcome)| outcome)
+        results
+            .pop()
+            .map_or_else(|| Ok(Vec::new()), |(_, outcome)| outcome)
     }
 
     /// What is asked is all positions of a group, or those in some partitions.
@@ -103,7 +107,11 @@ impl Cluster {
         asked: Vec<(String, Option<&[TopicPartition]>)>,
     ) -> Result<GroupResults<PartitionResults<Option<CommittedOffset>>>, Error> {
         let version = link.version_of::<OffsetFetchRequest>()?;
-        let at_once = if version >= MANY_GROUPS { asked.len().max(1) } else { 1 };
+        let at_once = if version >= MANY_GROUPS {
+            asked.len().max(1)
+        } else {
+            1
+        };
         let mut results = Vec::with_capacity(asked.len());
         for asked in asked.chunks(at_once) {
             let response = link

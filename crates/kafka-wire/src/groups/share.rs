@@ -76,7 +76,12 @@ impl Cluster {
                 group,
                 Effect::Repeatable,
                 |_| describe_request(group, partitions),
-                |response| response.groups.iter().find_map(|group| ErrorCode::new(group.error_code)),
+                |response| {
+                    response
+                        .groups
+                        .iter()
+                        .find_map(|group| ErrorCode::new(group.error_code))
+                },
             )
             .await?;
         let topics = response.groups.into_iter().flat_map(|group| group.topics);
@@ -86,7 +91,7 @@ impl Cluster {
                 let at = TopicPartition::new(&*name.0, answer.partition_index);
                 let offset = (answer.start_offset >= 0).then_some(ShareOffset {
                     start_offset: answer.start_offset,
-                    leader_epoch: (answer.leader_epoch > 0).then_some(answer.leader_epoch),
+                    leader_epoch: (answer.leader_epoch >= 0).then_some(answer.leader_epoch),
                 });
                 let refused = refusal::<DescribeShareGroupOffsetsRequest>(
                     link,
@@ -163,7 +168,11 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ErrorCode::GROUP_ID_NOT_FOUND`], [`ErrorCode::NON_EMPTY_GROUP`]; when the coordinator does not answer.
-    pub async fn delete_share_offsets(&self, group: &str, topics: &[&str]) -> Result<TopicResults<()>, Error> {
+    pub async fn delete_share_offsets(
+        &self,
+        group: &str,
+        topics: &[&str],
+    ) -> Result<TopicResults<()>, Error> {
         if topics.is_empty() {
             return Ok(Vec::new());
         }

@@ -253,7 +253,8 @@ impl Cluster {
             Some(node) => (node.to_string(), format!("broker {node}")),
             None => (String::new(), "all brokers".to_owned()),
         };
-        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![change.request(BROKER, &name)]);
+        let request =
+            IncrementalAlterConfigsRequest::default().with_resources(vec![change.request(BROKER, &name)]);
         let mut retry = self.retry(Effect::Repeatable);
         loop {
             match self.alter_broker_once(node, &request, &subject).await {

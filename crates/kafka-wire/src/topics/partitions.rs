@@ -1,6 +1,8 @@
 //! Adding partitions to topics.
 
-use kafka_protocol::messages::create_partitions_request::{CreatePartitionsAssignment, CreatePartitionsTopic};
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
 use kafka_protocol::messages::{BrokerId, CreatePartitionsRequest};
 
 use super::{Mode, TopicResults, outcome};

@@ -27,7 +27,9 @@ pub(crate) async fn passed_through_batches_stay_byte_for_byte(broker: &Broker) {
                 .header("name", "value")
                 .timestamp(1_500_000_000_000 + n)
         };
-        let groups: Vec<Vec<_>> = (0..2).map(|g| (g * 10..g * 10 + 10).map(record).collect()).collect();
+        let groups: Vec<Vec<_>> = (0..2)
+            .map(|g| (g * 10..g * 10 + 10).map(record).collect())
+            .collect();
         let options = ProducerOptions::new().codec(codec);
         broker.java.produce_with(&options, &groups).await.unwrap();
         let fetched = broker.fetch(&source, 0).await;
@@ -37,7 +39,10 @@ pub(crate) async fn passed_through_batches_stay_byte_for_byte(broker: &Broker) {
             let mut patched = original.bytes.to_vec();
             patched[..8].copy_from_slice(&0_i64.to_be_bytes());
             let produced = broker.send(&target, &patched).await;
-            assert_eq!((produced.error_code, produced.base_offset), (0, original.header.base_offset));
+            assert_eq!(
+                (produced.error_code, produced.base_offset),
+                (0, original.header.base_offset)
+            );
         }
         let stored = broker.fetch(&target, 0).await;
         assert_eq!(stored.len(), 2);
@@ -51,7 +56,12 @@ pub(crate) async fn passed_through_batches_stay_byte_for_byte(broker: &Broker) {
             broker.java.consume_all(&source, 0).await.unwrap(),
             broker.java.consume_all(&target, 0).await.unwrap(),
         );
-        assert!(theirs.iter().map(testkit::Record::content).eq(ours.iter().map(testkit::Record::content)));
+        assert!(
+            theirs
+                .iter()
+                .map(testkit::Record::content)
+                .eq(ours.iter().map(testkit::Record::content))
+        );
     }
 }
 
@@ -74,7 +84,9 @@ async fn a_base_offset_other_than_0_is_refused() {
 
 pub(crate) async fn batches_with_holes_are_refused(broker: &Broker) {
     broker.create("facts-holes", KEEP).await;
-    let compacted = records(BatchBuilder::new().last_offset_delta(9), &[1, 2]).build().unwrap();
+    let compacted = records(BatchBuilder::new().last_offset_delta(9), &[1, 2])
+        .build()
+        .unwrap();
     let empty = BatchBuilder::new().last_offset_delta(3).build().unwrap();
     let mut marker = BatchBuilder::new().control();
     let record = NewRecord {
@@ -86,7 +98,11 @@ pub(crate) async fn batches_with_holes_are_refused(broker: &Broker) {
     marker.push(&record).unwrap();
     let marker = marker.build().unwrap();
     for (what, batch) in [("compacted", compacted), ("empty", empty), ("control", marker)] {
-        assert_eq!(broker.refusal("facts-holes", &batch.bytes).await, INVALID_RECORD, "{what}");
+        assert_eq!(
+            broker.refusal("facts-holes", &batch.bytes).await,
+            INVALID_RECORD,
+            "{what}"
+        );
     }
 }
 
@@ -99,15 +115,24 @@ async fn compacted_empty_and_control_batches_are_refused() {
 pub(crate) async fn log_append_time_bit(broker: &Broker) -> bool {
     broker.create("facts-append-time", KEEP).await;
     let (created, appended) = (now() - HOUR, now());
-    let batch = records(BatchBuilder::new().log_append_time(appended), &[created, created + 1])
-        .build()
-        .unwrap();
+    let batch = records(
+        BatchBuilder::new().log_append_time(appended),
+        &[created, created + 1],
+    )
+    .build()
+    .unwrap();
     let produced = broker.send("facts-append-time", &batch.bytes).await;
     if produced.error_code != 0 {
         assert_eq!(produced.error_code, INVALID_TIMESTAMP);
         return true;
     }
-    assert!(!broker.first("facts-append-time").await.header.is_log_append_time());
+    assert!(
+        !broker
+            .first("facts-append-time")
+            .await
+            .header
+            .is_log_append_time()
+    );
     let read = broker.java.consume_all("facts-append-time", 0).await.unwrap();
     let times: Vec<_> = read.iter().map(|record| record.timestamp).collect();
     assert_eq!(times, [created, created + 1]);
@@ -152,8 +177,13 @@ async fn a_time_far_in_the_future_is_refused_and_no_time_is_accepted() {
     let broker = shared().await;
     broker.create("facts-times", KEEP).await;
     let future = batch(&[now() + HOUR + 600_000]);
-    assert_eq!(broker.refusal("facts-times", &future.bytes).await, INVALID_TIMESTAMP);
-    broker.append("facts-times", &batch(&[now() + HOUR - 600_000])).await;
+    assert_eq!(
+        broker.refusal("facts-times", &future.bytes).await,
+        INVALID_TIMESTAMP
+    );
+    broker
+        .append("facts-times", &batch(&[now() + HOUR - 600_000]))
+        .await;
     broker.append("facts-times", &batch(&[-1])).await;
     let read = broker.java.consume_all("facts-times", 0).await.unwrap();
     assert_eq!((read.len(), read[1].timestamp), (2, -1));

@@ -15,7 +15,14 @@ const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 
 /// Commits as somebody who is not in the group; gives the error code.
-async fn commit(broker: &Broker, group: &str, topic: &str, partition: i32, offset: i64, metadata: &str) -> i16 {
+async fn commit(
+    broker: &Broker,
+    group: &str,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+    metadata: &str,
+) -> i16 {
     let partition = OffsetCommitRequestPartition::default()
         .with_partition_index(partition)
         .with_committed_offset(offset)
@@ -49,7 +56,10 @@ async fn topic(broker: &Broker, name: &str) {
 
 pub(crate) async fn commits_of_non_members(broker: &Broker, protocols: &[GroupProtocol]) {
     topic(broker, "facts-commits").await;
-    assert_eq!(commit(broker, "facts-new", "facts-commits", 0, 2, "text").await, 0);
+    assert_eq!(
+        commit(broker, "facts-new", "facts-commits", 0, 2, "text").await,
+        0
+    );
     let committed = broker.java.committed("facts-new").await.unwrap().remove(0);
     assert_eq!((committed.offset, committed.metadata.as_str()), (2, "text"));
     assert_eq!(committed.leader_epoch, None);
@@ -57,7 +67,11 @@ pub(crate) async fn commits_of_non_members(broker: &Broker, protocols: &[GroupPr
         let group = format!("facts-left-{protocol:?}");
         let read = GroupRead::new(&group, *protocol, "facts-commits", 2);
         assert_eq!(broker.java.group_read(&read).await.unwrap().len(), 2);
-        assert_eq!(commit(broker, &group, "facts-commits", 0, 4, "").await, 0, "{group}");
+        assert_eq!(
+            commit(broker, &group, "facts-commits", 0, 4, "").await,
+            0,
+            "{group}"
+        );
         assert_eq!(broker.java.committed(&group).await.unwrap()[0].offset, 4);
 
         let group = format!("facts-live-{protocol:?}");
@@ -85,7 +99,11 @@ pub(crate) async fn what_is_checked(broker: &Broker) {
     let commit = async |topic, partition, offset, metadata: &str| {
         commit(broker, "facts-checked", topic, partition, offset, metadata).await
     };
-    assert_eq!(commit("facts-checked", 0, 1_000_000, "").await, 0, "beyond the end");
+    assert_eq!(
+        commit("facts-checked", 0, 1_000_000, "").await,
+        0,
+        "beyond the end"
+    );
     assert_eq!(
         broker.java.committed("facts-checked").await.unwrap()[0].offset,
         1_000_000

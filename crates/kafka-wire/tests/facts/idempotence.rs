@@ -12,7 +12,9 @@ const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 pub(crate) async fn duplicates_are_recognised(broker: &Broker) {
     broker.create("facts-duplicates", KEEP).await;
     let (producer, time) = (producer_id(broker).await, now());
-    let batches: Vec<_> = (0..7).map(|sequence| sequenced(producer, sequence, time)).collect();
+    let batches: Vec<_> = (0..7)
+        .map(|sequence| sequenced(producer, sequence, time))
+        .collect();
     for (expected, batch) in (0..).zip(&batches) {
         assert_eq!(broker.append("facts-duplicates", batch).await, expected);
     }

@@ -31,7 +31,9 @@ async fn retention_deletes_old_records_soon_after_they_are_written() {
     let broker = shared().await;
     let configs = [("retention.ms", "3600000")];
     broker.create("facts-retention", &configs).await;
-    broker.append("facts-retention", &batch(&[now() - 7_200_000])).await;
+    broker
+        .append("facts-retention", &batch(&[now() - 7_200_000]))
+        .await;
     eventually("the old record is deleted", || async {
         broker.java.beginning_offset("facts-retention", 0).await.unwrap() == 1
     })

@@ -30,7 +30,10 @@ async fn write(broker: &Broker, topic: &str, count: usize) {
         .flat_map(|topic| &topic.partitions)
         .map(|partition| partition.error_code)
         .collect();
-    assert!(!codes.is_empty() && codes.iter().all(|code| *code == 0), "{codes:?}");
+    assert!(
+        !codes.is_empty() && codes.iter().all(|code| *code == 0),
+        "{codes:?}"
+    );
 }
 
 pub(crate) async fn markers_fill_offsets(broker: &Broker) {
@@ -51,7 +54,10 @@ pub(crate) async fn markers_fill_offsets(broker: &Broker) {
     let markers = stored.iter().filter(|batch| batch.header.is_control());
     let offsets: Vec<_> = markers
         .map(|batch| {
-            assert_eq!((batch.header.record_count, batch.header.last_offset_delta), (1, 0));
+            assert_eq!(
+                (batch.header.record_count, batch.header.last_offset_delta),
+                (1, 0)
+            );
             batch.header.base_offset
         })
         .collect();

@@ -23,7 +23,10 @@ pub(crate) async fn call<R: Request>(broker: &Broker, version: i16, request: &R)
     let mut socket = TcpStream::connect(&broker.kafka.bootstrap_servers()[0])
         .await
         .unwrap();
-    socket.write_i32(i32::try_from(frame.len()).unwrap()).await.unwrap();
+    socket
+        .write_i32(i32::try_from(frame.len()).unwrap())
+        .await
+        .unwrap();
     socket.write_all(&frame).await.unwrap();
     let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
     socket.read_exact(&mut answer).await.unwrap();

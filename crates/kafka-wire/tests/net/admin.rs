@@ -70,6 +70,16 @@ async fn access_control_lists_are_described_and_filtered() {
         .with_resource(AclResource::Group)
         .with_name("acls-group");
     assert_eq!(cluster.describe_acls(&groups).await.unwrap(), found[1..]);
+    let prefixed = reader.clone().with_pattern(AclPattern::Prefixed);
+    let reading = reader.clone().with_operation(AclOperation::Read);
+    let allowed = reader.with_permission(AclPermission::Allow);
+    for filter in [prefixed, reading, allowed] {
+        assert_eq!(
+            cluster.describe_acls(&filter).await.unwrap(),
+            found[..1],
+            "{filter:?}"
+        );
+    }
     let none = AclFilter::all().with_principal("User:nobody");
     assert!(cluster.describe_acls(&none).await.unwrap().is_empty());
 }
@@ -105,7 +115,10 @@ async fn client_quotas_are_described_with_their_defaults() {
     .await;
     assert_eq!(found[0].entity.len(), 1);
     assert_eq!(found[0].quotas["request_percentage"].to_string(), "99.5");
-    assert_eq!(found[1].entity["client-id"], None, "the default of all client ids");
+    assert_eq!(
+        found[1].entity["client-id"], None,
+        "the default of all client ids"
+    );
     assert_eq!(found[1].entity["user"].as_deref(), Some("quotas-user"));
     assert_eq!(found[1].quotas["consumer_byte_rate"].to_string(), "1048576");
 }
@@ -160,7 +173,11 @@ async fn the_configuration_of_one_broker_and_of_all_is_changed_at_run_time() {
         let cluster = &cluster;
         async move {
             let entries = cluster.describe_broker_configs(node).await.unwrap();
-            entries.into_iter().find(|entry| entry.name == name).unwrap().source
+            entries
+                .into_iter()
+                .find(|entry| entry.name == name)
+                .unwrap()
+                .source
         }
     };
     assert_eq!(source(1).await, ConfigSource::DynamicBroker);

@@ -358,13 +358,24 @@ async fn positions_of_many_groups_are_read_and_the_groups_deleted_each_with_its_
     let (shared, cluster) = connected().await;
     let java = &shared.java;
     topic(java, "groups-batch", 1).await;
-    let names: Vec<_> = (0..30).map(|number| format!("groups-batch-{number:02}")).collect();
+    let names: Vec<_> = (0..30)
+        .map(|number| format!("groups-batch-{number:02}"))
+        .collect();
     for (offset, name) in (1..).zip(&names) {
         commit_one(&cluster, name, "groups-batch", offset).await.unwrap();
     }
-    let asked: Vec<_> = names.iter().map(String::as_str).chain(["groups-batch-none"]).collect();
+    let asked: Vec<_> = names
+        .iter()
+        .map(String::as_str)
+        .chain(["groups-batch-none"])
+        .collect();
     let mut results = cluster.fetch_offsets_of_groups(&asked).await;
-    assert!(results.iter().map(|(group, _)| group.as_str()).eq(asked.iter().copied()));
+    assert!(
+        results
+            .iter()
+            .map(|(group, _)| group.as_str())
+            .eq(asked.iter().copied())
+    );
     assert!(results.pop().unwrap().1.unwrap().is_empty());
     for (offset, (group, positions)) in (1..).zip(results) {
         assert_eq!(only(positions.unwrap()).unwrap().offset, offset, "{group}");
@@ -382,8 +393,13 @@ async fn positions_of_many_groups_are_read_and_the_groups_deleted_each_with_its_
         }
     }
     let left = java.list_groups().await.unwrap();
-    let left = left.iter().filter(|group| group.group.starts_with("groups-batch-"));
-    assert_eq!(left.map(|group| group.group.as_str()).collect::<Vec<_>>(), ["groups-batch-07"]);
+    let left = left
+        .iter()
+        .filter(|group| group.group.starts_with("groups-batch-"));
+    assert_eq!(
+        left.map(|group| group.group.as_str()).collect::<Vec<_>>(),
+        ["groups-batch-07"]
+    );
     member.leave().await.unwrap();
 }
 
@@ -397,7 +413,10 @@ async fn a_streams_group_is_known_and_its_positions_are_set_once_its_members_hav
         .await
         .unwrap();
     let listed = cluster.list_groups().await.unwrap();
-    let listed = listed.into_iter().find(|listed| listed.group_id == group).unwrap();
+    let listed = listed
+        .into_iter()
+        .find(|listed| listed.group_id == group)
+        .unwrap();
     assert_eq!(listed.kind, GroupKind::Streams);
     let described = only(cluster.describe_groups(&[group]).await).unwrap();
     assert_eq!(described.kind, Some(GroupKind::Streams));

@@ -192,7 +192,11 @@ async fn the_record_with_the_highest_timestamp_is_found() {
         .await
         .unwrap();
     let records: Vec<_> = [1000, 3000, 2000, 3000]
-        .map(|time| ProduceRecord::new("offsets-maximum", 0).value("v").timestamp(time))
+        .map(|time| {
+            ProduceRecord::new("offsets-maximum", 0)
+                .value("v")
+                .timestamp(time)
+        })
         .into();
     java.produce(&records).await.unwrap();
     let asked = [tp("offsets-maximum", 0), tp("offsets-maximum", 1)];

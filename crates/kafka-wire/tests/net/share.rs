@@ -11,9 +11,7 @@ async fn the_positions_of_a_share_group_are_read_set_and_deleted() {
     let java = &shared.java;
     let (group, topic) = ("share-positions", "share-positions-topic");
     java.create_topic(topic, 1, &[]).await.unwrap();
-    let records: Vec<_> = (0..10)
-        .map(|_| ProduceRecord::new(topic, 0).value("v"))
-        .collect();
+    let records: Vec<_> = (0..10).map(|_| ProduceRecord::new(topic, 0).value("v")).collect();
     java.produce(&records).await.unwrap();
 
     let member = java.join_share_group(group, topic, 10).await.unwrap();
@@ -33,7 +31,10 @@ async fn the_positions_of_a_share_group_are_read_set_and_deleted() {
     assert_eq!(code(&outcome), ErrorCode::NON_EMPTY_GROUP);
     let outcome = cluster.delete_share_offsets(group, &[topic]).await;
     assert_eq!(code(&outcome), ErrorCode::NON_EMPTY_GROUP);
-    assert_eq!(code(&cluster.delete_group(group).await), ErrorCode::NON_EMPTY_GROUP);
+    assert_eq!(
+        code(&cluster.delete_group(group).await),
+        ErrorCode::NON_EMPTY_GROUP
+    );
     member.leave().await.unwrap();
 
     let read = only(cluster.fetch_share_offsets(group).await.unwrap()).unwrap();

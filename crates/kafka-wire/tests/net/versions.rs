@@ -68,7 +68,10 @@ async fn everything_once(version: &str) {
     let highest = only(cluster.offsets_of_max_timestamps(&at).await);
     match version {
         // It would take the question for one about a time.
-        "2.8.2" => assert!(matches!(highest, Err(Error::UnsupportedApi { .. })), "{highest:?}"),
+        "2.8.2" => assert!(
+            matches!(highest, Err(Error::UnsupportedApi { .. })),
+            "{highest:?}"
+        ),
         _ => assert_eq!(highest.unwrap(), None),
     }
     only(cluster.leader_epoch_ends(&[(tp("old", 0), 0)]).await).unwrap();
@@ -107,7 +110,10 @@ async fn everything_once(version: &str) {
         .into_iter()
         .map(|(group, positions)| (group, positions.unwrap().len()))
         .collect();
-    assert_eq!(positions, [("no-group".to_owned(), 0), ("old-group".to_owned(), 1)]);
+    assert_eq!(
+        positions,
+        [("no-group".to_owned(), 0), ("old-group".to_owned(), 1)]
+    );
     let listed = cluster.list_groups().await.unwrap();
     assert_eq!((listed.len(), listed[0].group_id.as_str()), (1, "old-group"));
     let described = cluster.describe_groups(&["old-group", "no-group"]).await;
