@@ -159,8 +159,8 @@ async fn scram_users_are_described_without_their_secrets() {
 #[tokio::test]
 async fn the_configuration_of_one_broker_and_of_all_is_changed_at_run_time() {
     let (shared, cluster) = connected().await;
-    let name = "log.cleaner.threads";
-    for (node, value) in [(Some(1), "2"), (None, "3")] {
+    let name = "message.max.bytes";
+    for (node, value) in [(Some(1), "2000000"), (None, "3000000")] {
         let change = ConfigChange::new().set(name, value);
         cluster.alter_broker_configs(node, &change).await.unwrap();
         eventually("the change", || async {

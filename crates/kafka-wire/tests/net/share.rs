@@ -1,6 +1,6 @@
 //! Share groups.
 
-use kafka_wire::{Error, ErrorCode, GroupKind, GroupState};
+use kafka_wire::{Error, ErrorCode, GroupKind, GroupState, TopicPartition};
 use testkit::{Commit, ProduceRecord};
 
 use crate::support::{code, connected, only, tp};
@@ -49,7 +49,7 @@ async fn the_positions_of_a_share_group_are_read_set_and_deleted() {
     ];
     let results = cluster.alter_share_offsets(group, &wanted).await.unwrap();
     assert!(results.is_sorted_by(|a, b| a.0 < b.0));
-    let outcome = |at| &results.iter().find(|(partition, _)| *partition == at).unwrap().1;
+    let outcome = |at: TopicPartition| &results.iter().find(|(partition, _)| *partition == at).unwrap().1;
     outcome(tp(topic, 0)).as_ref().unwrap();
     for missing in [tp(topic, 7), tp("share-missing", 0)] {
         assert_eq!(code(outcome(missing)), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);

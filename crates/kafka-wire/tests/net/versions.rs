@@ -93,7 +93,7 @@ async fn everything_once(version: &str) {
 
     what_is_there_of_users(&brokers, &cluster).await;
     only(cluster.create_partitions(&[NewPartitions::new("old", 4)]).await).unwrap();
-    let change = ConfigChange::new().set("log.cleaner.threads", "2");
+    let change = ConfigChange::new().set("message.max.bytes", "2000000");
     cluster.alter_broker_configs(None, &change).await.unwrap();
 
     let commit = OffsetCommit::new(tp("old", 0), 7).with_metadata("text");
