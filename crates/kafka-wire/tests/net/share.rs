@@ -109,7 +109,7 @@ async fn a_group_of_another_kind_has_no_share_positions() {
         .await
         .unwrap();
     for group in ["share-classic", "share-nowhere"] {
-        let outcome = cluster.fetch_share_offsets(group).await;
-        assert_eq!(code(&outcome), ErrorCode::GROUP_ID_NOT_FOUND, "{group}");
+        let found = cluster.fetch_share_offsets(group).await.unwrap();
+        assert!(found.is_empty(), "{group}: {found:?}");
     }
 }
