@@ -1,6 +1,7 @@
 //! The cluster: its brokers, who leads what, and how to reach them.
 
 mod coordinators;
+mod grouped;
 mod join;
 mod leaders;
 mod links;

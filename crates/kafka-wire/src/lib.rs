@@ -42,7 +42,7 @@
 //! | [`batch`], [`codec`] | headers, record walk, transcoding, compression; no I/O | formats 0, 1 (reading) and 2 |
 //! | [`FetchStream`] | many partitions from start to end offset, committed data | Fetch 4 to 17 |
 //! | [`Producer`] | whole batches, each once, at the offset that was expected | InitProducerId, Produce 3 to 13 |
-//! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups |
+//! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups, who may do what | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, CreatePartitions, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups, DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets, DescribeAcls, DescribeClientQuotas, DescribeUserScramCredentials |
 //!
 //! Versions are negotiated on every connection, as the intersection of what the broker offers and what this crate can
 //! write and read. A failed request is [`Error::NotSent`] when it had no effect, and [`Error::InDoubt`] when it may have had
@@ -51,6 +51,7 @@
 pub mod batch;
 pub mod codec;
 
+mod admin;
 mod budget;
 mod cluster;
 mod config;
@@ -74,13 +75,20 @@ pub use cluster::{
 pub use config::ClusterConfig;
 pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
 
+pub use admin::{
+    AclBinding, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, QuotaEntry, ScramCredential,
+    ScramMechanism, UserResults,
+};
 pub use budget::{ByteBudget, Permit};
 pub use fetch::{FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream, FetchedBatches};
 pub use groups::{
-    CommittedOffset, GroupDescription, GroupKind, GroupListing, GroupMember, GroupState, OffsetCommit,
+    CommittedOffset, GroupDescription, GroupKind, GroupListing, GroupMember, GroupResults, GroupState,
+    OffsetCommit, ShareOffset,
 };
 pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
 pub use problem::PartitionProblem;
 pub use produce::{PartitionWriter, Producer, ProducerOptions};
-pub use topics::{ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewTopic, TopicResults};
+pub use topics::{
+    ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewPartitions, NewTopic, TopicResults,
+};
 pub use transactions::{AbortedFilter, AbortedTransaction, BatchFacts, ControlMarker, Visibility};

@@ -12,6 +12,14 @@ use crate::cluster::{Asked, Cluster, PartitionResults, TopicPartition, by_topic}
 use crate::connection::{Api, Link, topic_name};
 use crate::error::{Error, ErrorCode};
 
+/// Timestamps that stand for something else, as written in requests.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+
+/// First version that knows what [`MAX_TIMESTAMP`] stands for; those before it answer as if it were a time.
+const KNOWS_MAX_TIMESTAMP: i16 = 7;
+
 /// How far a reader sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IsolationLevel {
@@ -75,8 +83,8 @@ impl Cluster {
         isolation: IsolationLevel,
     ) -> PartitionResults<ListedOffset> {
         let timestamp = match spec {
-            OffsetSpec::Latest => -1,
-            OffsetSpec::Earliest => -2,
+            OffsetSpec::Latest => LATEST,
+            OffsetSpec::Earliest => EARLIEST,
         };
         let questions = partitions
             .iter()
@@ -92,6 +100,22 @@ impl Cluster {
             (partition, outcome)
         };
         listed.into_iter().map(found).collect()
+    }
+
+    /// The record with the highest timestamp of each partition, the first of them if there are several; `None` when the
+    /// partition has no records.
+    ///
+    /// Brokers before 3.0 cannot tell, and the error is [`Error::UnsupportedApi`].
+    pub async fn offsets_of_max_timestamps(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> PartitionResults<Option<ListedOffset>> {
+        let questions = partitions
+            .iter()
+            .map(|partition| (partition.clone(), MAX_TIMESTAMP))
+            .collect();
+        self.ask_list_offsets(questions, IsolationLevel::ReadUncommitted)
+            .await
     }
 
     /// The first record of each partition whose timestamp (milliseconds since 1970) is not lower than the one given;
@@ -126,7 +150,11 @@ impl Cluster {
         asked: Vec<Asked<i64>>,
         isolation: IsolationLevel,
     ) -> Result<PartitionResults<Option<ListedOffset>>, Error> {
-        let version = link.version_of::<ListOffsetsRequest>()?;
+        let (mut lowest, highest) = ListOffsetsRequest::RANGE;
+        if asked.iter().any(|(_, _, time)| *time == MAX_TIMESTAMP) {
+            lowest = KNOWS_MAX_TIMESTAMP;
+        }
+        let version = link.version(ListOffsetsRequest::KEY, lowest..=highest)?;
         let partition = |index: i32, epoch: Option<i32>, timestamp: i64| {
             let partition = ListOffsetsPartition::default()
                 .with_partition_index(index)

@@ -1,7 +1,8 @@
-//! Topics: create, delete, read and change their configuration, delete their oldest records.
+//! Topics: create, delete, add partitions, read and change their configuration, delete their oldest records.
 
 mod configs;
 mod create;
+mod partitions;
 mod records;
 
 use crate::cluster::{Cluster, all_failed, answers_for};
@@ -10,9 +11,18 @@ use crate::error::{Error, ErrorCode};
 
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource};
 pub use create::{CreatedTopic, NewTopic};
+pub use partitions::NewPartitions;
 
 /// What came out for each topic, sorted by name.
 pub type TopicResults<T> = Vec<(String, Result<T, Error>)>;
+
+/// Whether a request is to change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Change,
+    /// The broker only says whether it would carry the request out.
+    Validate,
+}
 
 /// For messages.
 fn subject(topic: &str) -> String {

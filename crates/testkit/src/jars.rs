@@ -20,6 +20,10 @@ const OLDEST_JAVA: u32 = 17;
 const OUR_JAR: &str = "testkit.jar";
 
 const SOURCES: &[(&str, &str)] = &[
+    (
+        "AdminCommands.java",
+        include_str!("../java/testkit/AdminCommands.java"),
+    ),
     ("BrokerMain.java", include_str!("../java/testkit/BrokerMain.java")),
     ("Clients.java", include_str!("../java/testkit/Clients.java")),
     (
@@ -50,6 +54,14 @@ const SOURCES: &[(&str, &str)] = &[
     ),
     ("Records.java", include_str!("../java/testkit/Records.java")),
     ("Reply.java", include_str!("../java/testkit/Reply.java")),
+    (
+        "ShareCommands.java",
+        include_str!("../java/testkit/ShareCommands.java"),
+    ),
+    (
+        "StreamsCommands.java",
+        include_str!("../java/testkit/StreamsCommands.java"),
+    ),
     (
         "TopicCommands.java",
         include_str!("../java/testkit/TopicCommands.java"),

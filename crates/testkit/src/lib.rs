@@ -24,11 +24,11 @@
 pub use cluster::{Cluster, ClusterOptions, Tuning};
 pub use error::{Error, JavaError, Result};
 pub use java::{
-    AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,
+    Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,
     GroupDescription, GroupListing, GroupMember, GroupProtocol, GroupRead, Isolation, JavaClient,
     JavaProducer, ListedOffset, MemberDescription, NextRecord, OffsetSpec, PartitionDescription,
-    ProduceRecord, Produced, ProducerOptions, RawFetch, RawFetched, RawProduced, Record, TimestampType,
-    TopicDescription, TransactionEnd,
+    ProduceRecord, Produced, ProducerOptions, RawFetch, RawFetched, RawProduced, Record, ShareMember,
+    TimestampType, TopicDescription, TransactionEnd,
 };
 pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
 pub use s3::S3Server;

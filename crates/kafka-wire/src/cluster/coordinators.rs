@@ -67,12 +67,17 @@ impl Cluster {
 
     /// A connection to the coordinator of a group. Asks once, if the cache does not know.
     pub(crate) async fn coordinator_link(&self, group: &str) -> Result<Link, Error> {
-        let cached = self.inner.coordinators.lock().get(group).copied();
-        let node = match cached {
-            Some(node) => node,
-            None => self.find_coordinator(group).await?,
-        };
+        let node = self.coordinator(group).await?;
         self.link(node, Role::Group, 0).await
+    }
+
+    /// The node id of the coordinator of a group. Asks once, if the cache does not know.
+    pub(super) async fn coordinator(&self, group: &str) -> Result<i32, Error> {
+        let cached = self.inner.coordinators.lock().get(group).copied();
+        match cached {
+            Some(node) => Ok(node),
+            None => self.find_coordinator(group).await,
+        }
     }
 
     /// Says that a group has another coordinator now.

@@ -22,11 +22,12 @@ use kafka_protocol::messages::{
 };
 
 use super::*;
+use crate::admin::AclFilter;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
 use crate::connection::{group_id, text, topic_name};
 use crate::error::ErrorCode;
 use crate::offsets::{IsolationLevel, OffsetSpec};
-use crate::topics::NewTopic;
+use crate::topics::{ConfigChange, NewTopic};
 
 /// Two scripted brokers, numbers 1 and 2, that share what they know.
 struct Pair {
@@ -452,6 +453,19 @@ async fn public_futures_can_be_spawned() {
     can_be_spawned(cluster.commit_offsets("g", &[]));
     can_be_spawned(cluster.delete_offsets("g", &partitions));
     can_be_spawned(cluster.delete_group("g"));
+    can_be_spawned(cluster.delete_groups(&["g"]));
+    can_be_spawned(cluster.fetch_offsets_of_groups(&["g"]));
+    can_be_spawned(cluster.fetch_share_offsets("g"));
+    can_be_spawned(cluster.fetch_share_offsets_of("g", &partitions));
+    can_be_spawned(cluster.alter_share_offsets("g", &[]));
+    can_be_spawned(cluster.delete_share_offsets("g", &["t"]));
+    can_be_spawned(cluster.create_partitions(&[]));
+    can_be_spawned(cluster.validate_topic_configs(&[]));
+    can_be_spawned(cluster.alter_broker_configs(None, &ConfigChange::new()));
+    can_be_spawned(cluster.offsets_of_max_timestamps(&partitions));
+    can_be_spawned(cluster.describe_acls(&AclFilter::all()));
+    can_be_spawned(cluster.describe_client_quotas());
+    can_be_spawned(cluster.describe_scram_users(None));
 }
 
 #[tokio::test]

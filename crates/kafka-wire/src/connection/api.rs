@@ -108,12 +108,20 @@ apis! {
     22 InitProducerId from 0: InitProducerIdRequest => InitProducerIdResponse, throttle_time_ms;
     23 OffsetForLeaderEpoch from 2: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse, throttle_time_ms;
     27 WriteTxnMarkers from 0: WriteTxnMarkersRequest => WriteTxnMarkersResponse;
+    29 DescribeAcls from 1: DescribeAclsRequest => DescribeAclsResponse, throttle_time_ms;
     32 DescribeConfigs from 1: DescribeConfigsRequest => DescribeConfigsResponse, throttle_time_ms;
+    37 CreatePartitions from 0: CreatePartitionsRequest => CreatePartitionsResponse, throttle_time_ms;
     42 DeleteGroups from 0: DeleteGroupsRequest => DeleteGroupsResponse, throttle_time_ms;
     44 IncrementalAlterConfigs from 0: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, throttle_time_ms;
     47 OffsetDelete from 0: OffsetDeleteRequest => OffsetDeleteResponse, throttle_time_ms;
+    48 DescribeClientQuotas from 0: DescribeClientQuotasRequest => DescribeClientQuotasResponse, throttle_time_ms;
+    50 DescribeUserScramCredentials from 0: DescribeUserScramCredentialsRequest => DescribeUserScramCredentialsResponse, throttle_time_ms;
     61 DescribeProducers from 0: DescribeProducersRequest => DescribeProducersResponse, throttle_time_ms;
     69 ConsumerGroupDescribe from 0: ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse, throttle_time_ms;
+    77 ShareGroupDescribe from 1: ShareGroupDescribeRequest => ShareGroupDescribeResponse, throttle_time_ms;
+    90 DescribeShareGroupOffsets from 0: DescribeShareGroupOffsetsRequest => DescribeShareGroupOffsetsResponse, throttle_time_ms;
+    91 AlterShareGroupOffsets from 0: AlterShareGroupOffsetsRequest => AlterShareGroupOffsetsResponse, throttle_time_ms;
+    92 DeleteShareGroupOffsets from 0: DeleteShareGroupOffsetsRequest => DeleteShareGroupOffsetsResponse, throttle_time_ms;
 }
 
 #[cfg(test)]
@@ -146,6 +154,9 @@ mod tests {
             InitProducerIdRequest OffsetForLeaderEpochRequest WriteTxnMarkersRequest DescribeConfigsRequest
             DeleteGroupsRequest IncrementalAlterConfigsRequest OffsetDeleteRequest DescribeProducersRequest
             ConsumerGroupDescribeRequest OffsetFetchRequest FetchRequest ProduceRequest
+            DescribeAclsRequest CreatePartitionsRequest DescribeClientQuotasRequest
+            DescribeUserScramCredentialsRequest ShareGroupDescribeRequest DescribeShareGroupOffsetsRequest
+            AlterShareGroupOffsetsRequest DeleteShareGroupOffsetsRequest
         }
     }
 

@@ -84,6 +84,8 @@ codes! {
     INVALID_REPLICATION_FACTOR = 38;
     /// A configuration value is not acceptable.
     INVALID_CONFIG = 40;
+    /// The replicas that were asked for are not acceptable.
+    INVALID_REPLICA_ASSIGNMENT = 39;
     /// The broker is not the active controller.
     NOT_CONTROLLER = 41;
     /// The request makes no sense to the broker.
@@ -98,6 +100,8 @@ codes! {
     INVALID_PRODUCER_EPOCH = 47;
     /// Another change of the same transaction or producer id is under way.
     CONCURRENT_TRANSACTIONS = 51;
+    /// The brokers have no authorizer, so there are no access control lists.
+    SECURITY_DISABLED = 54;
     /// The log directory of the replica failed.
     KAFKA_STORAGE_ERROR = 56;
     /// The broker has forgotten the producer.
@@ -122,6 +126,8 @@ codes! {
     UNSTABLE_OFFSET_COMMIT = 88;
     /// A quota on topic changes is exhausted for now.
     THROTTLING_QUOTA_EXCEEDED = 89;
+    /// There is no such user, or other thing that was asked about.
+    RESOURCE_NOT_FOUND = 91;
     /// No topic has this id, or the broker has not heard of it yet.
     UNKNOWN_TOPIC_ID = 100;
     /// Name and id of the topic do not belong together.
@@ -200,6 +206,7 @@ impl ErrorCode {
             | Self::GROUP_AUTHORIZATION_FAILED
             | Self::CLUSTER_AUTHORIZATION_FAILED => "grant the permission with an access control list",
             Self::INVALID_REPLICATION_FACTOR => "choose a replication factor that the brokers can satisfy",
+            Self::SECURITY_DISABLED => "the brokers have no authorizer: set authorizer.class.name",
             Self::KAFKA_STORAGE_ERROR => "look at the broker's log: a log directory failed",
             _ => return None,
         })

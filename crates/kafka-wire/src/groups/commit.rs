@@ -8,9 +8,9 @@ use kafka_protocol::messages::offset_delete_request::{
 };
 use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest};
 
-use super::subject;
+use super::{GroupResults, subject};
 use crate::cluster::{Cluster, PartitionResults, TopicPartition, all_failed, answers_for, by_topic};
-use crate::connection::{Api, group_id, text, topic_name};
+use crate::connection::{Api, Link, group_id, text, topic_name};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
 
@@ -155,19 +155,45 @@ impl Cluster {
     /// # Errors
     /// [`ErrorCode::GROUP_ID_NOT_FOUND`] when it does not exist, [`ErrorCode::NON_EMPTY_GROUP`] while it has members.
     pub async fn delete_group(&self, group: &str) -> Result<(), Error> {
-        self.ask_coordinator(
-            group,
-            Effect::Once,
-            |_| DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]),
-            |response| {
-                response
-                    .results
-                    .first()
-                    .and_then(|result| ErrorCode::new(result.error_code))
-            },
-        )
+        let mut results = self.delete_groups(&[group]).await;
+        results.pop().map_or(Ok(()), |(_, outcome)| outcome)
+    }
+
+    /// Deletes groups, of any kind, with all their positions. The results are sorted by group, and fail like those of
+    /// [`delete_group`](Self::delete_group).
+    pub async fn delete_groups(&self, groups: &[impl AsRef<str>]) -> GroupResults<()> {
+        let questions = groups
+            .iter()
+            .map(|group| (group.as_ref().to_owned(), ()))
+            .collect();
+        self.ask_coordinators(Effect::Once, questions, |link, asked| {
+            self.send_delete_groups(link, asked)
+        })
         .await
-        .map(drop)
+    }
+
+    async fn send_delete_groups(
+        &self,
+        link: Link,
+        asked: Vec<(String, ())>,
+    ) -> Result<GroupResults<()>, Error> {
+        let groups = asked.iter().map(|(group, ())| group_id(group)).collect();
+        let request = DeleteGroupsRequest::default().with_groups_names(groups);
+        let response = link.call(&request, self.config().request_timeout).await?;
+        let answers = response.results.into_iter().map(|result| {
+            let group = result.group_id.to_string();
+            let outcome = match ErrorCode::new(result.error_code) {
+                None => Ok(()),
+                Some(code) => Err(Error::kafka(
+                    code,
+                    DeleteGroupsRequest::NAME,
+                    link.broker(),
+                    subject(&group),
+                )),
+            };
+            (group, outcome)
+        });
+        Ok(answers.collect())
     }
 }
 

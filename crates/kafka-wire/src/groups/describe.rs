@@ -2,10 +2,13 @@
 
 use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup as ConsumerGroup;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup as ClassicGroup;
-use kafka_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest};
+use kafka_protocol::messages::share_group_describe_response::DescribedGroup as ShareGroup;
+use kafka_protocol::messages::{
+    ConsumerGroupDescribeRequest, DescribeGroupsRequest, ShareGroupDescribeRequest,
+};
 
 use super::list::{GroupKind, GroupState};
-use super::subject;
+use super::{GroupResults, subject};
 use crate::cluster::{Cluster, join_all};
 use crate::connection::{Api, Link, group_id};
 use crate::error::{Error, ErrorCode};
@@ -26,7 +29,7 @@ pub struct GroupDescription {
     pub state: GroupState,
     /// What the members are; `consumer` for consumers, empty for a group that only commits.
     pub protocol_type: String,
-    /// The members. Not told for share and streams groups.
+    /// The members. Not told for streams groups.
     pub members: Vec<GroupMember>,
 }
 
@@ -62,13 +65,10 @@ pub struct GroupMember {
 }
 
 impl Cluster {
-    /// Describes groups, of the classic and of the consumer protocol. The results are in the order of `groups`.
+    /// Describes groups of every kind; of streams groups only what the list of groups tells. The results are in the order of `groups`.
     ///
     /// A group that does not exist is no error: it is described as [`GroupState::Dead`].
-    pub async fn describe_groups(
-        &self,
-        groups: &[impl AsRef<str>],
-    ) -> Vec<(String, Result<GroupDescription, Error>)> {
+    pub async fn describe_groups(&self, groups: &[impl AsRef<str>]) -> GroupResults<GroupDescription> {
         let groups: Vec<String> = groups.iter().map(|group| group.as_ref().to_owned()).collect();
         let mut results = Vec::with_capacity(groups.len());
         for groups in groups.chunks(AT_ONCE) {
@@ -86,6 +86,11 @@ impl Cluster {
         }
         if link.offered(ConsumerGroupDescribeRequest::KEY).is_some()
             && let Some(description) = self.describe_consumer(group).await?
+        {
+            return Ok(description);
+        }
+        if link.offered(ShareGroupDescribeRequest::KEY).is_some()
+            && let Some(description) = self.describe_share(group).await?
         {
             return Ok(description);
         }
@@ -129,6 +134,26 @@ impl Cluster {
             .find(|described| **described.group_id == *group);
         let described = described.ok_or_else(|| link.left_out(&subject(group)))?;
         Ok((described.error_code == 0).then(|| consumer(described)))
+    }
+
+    async fn describe_share(&self, group: &str) -> Result<Option<GroupDescription>, Error> {
+        let (link, response) = self
+            .ask_coordinator(
+                group,
+                Effect::Repeatable,
+                |_| ShareGroupDescribeRequest::default().with_group_ids(vec![group_id(group)]),
+                |response| {
+                    refusal(response.groups.first().map(|group| group.error_code))
+                        .filter(|code| *code != ErrorCode::UNSUPPORTED_VERSION)
+                },
+            )
+            .await?;
+        let described = response
+            .groups
+            .into_iter()
+            .find(|described| **described.group_id == *group);
+        let described = described.ok_or_else(|| link.left_out(&subject(group)))?;
+        Ok((described.error_code == 0).then(|| share(described)))
     }
 
     /// For a group of a kind that cannot be described here: what the coordinator's list says about it.
@@ -185,6 +210,22 @@ fn consumer(group: ConsumerGroup) -> GroupDescription {
         kind: Some(GroupKind::Consumer),
         state: GroupState::parse(&group.group_state),
         protocol_type: "consumer".to_owned(),
+        members: group.members.into_iter().map(member).collect(),
+    }
+}
+
+fn share(group: ShareGroup) -> GroupDescription {
+    let member = |member: kafka_protocol::messages::share_group_describe_response::Member| GroupMember {
+        member_id: member.member_id.to_string(),
+        group_instance_id: None,
+        client_id: member.client_id.to_string(),
+        client_host: member.client_host.to_string(),
+    };
+    GroupDescription {
+        group_id: group.group_id.to_string(),
+        kind: Some(GroupKind::Share),
+        state: GroupState::parse(&group.group_state),
+        protocol_type: "share".to_owned(),
         members: group.members.into_iter().map(member).collect(),
     }
 }

@@ -10,7 +10,7 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
-use super::{TopicResults, outcome, subject};
+use super::{Mode, TopicResults, outcome, subject};
 use crate::cluster::{Cluster, TopicFilter, all_failed, answers_for};
 use crate::connection::{Api, Link, Role, text};
 use crate::error::{Error, ErrorCode};
@@ -86,13 +86,13 @@ impl fmt::Display for ConfigSource {
     }
 }
 
-/// A change of a topic's configuration. What it does not name stays as it is.
+/// A change of the configuration of a topic or a broker. What it does not name stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigChange {
     /// Values to set.
     pub set: BTreeMap<String, String>,
-    /// Names whose value of the topic is taken away, so that the brokers' default is in force again.
+    /// Names whose own value is taken away, so that the brokers' default is in force again.
     pub reset: BTreeSet<String>,
 }
 
@@ -116,7 +116,7 @@ impl ConfigChange {
         self
     }
 
-    fn request(&self, topic: &str) -> AlterConfigsResource {
+    fn request(&self, kind: i8, resource: &str) -> AlterConfigsResource {
         let set = self
             .set
             .iter()
@@ -129,8 +129,8 @@ impl ConfigChange {
                 .with_value(value)
         });
         AlterConfigsResource::default()
-            .with_resource_type(TOPIC)
-            .with_resource_name(text(topic))
+            .with_resource_type(kind)
+            .with_resource_name(text(resource))
             .with_configs(configs.collect())
     }
 }
@@ -208,17 +208,28 @@ impl Cluster {
 
     /// Changes the configuration of topics. Repeating a change does no harm, so it is done when an answer is lost.
     pub async fn alter_topic_configs(&self, changes: &[(String, ConfigChange)]) -> TopicResults<()> {
+        self.ask_alter(changes, Mode::Change).await
+    }
+
+    /// Has the brokers check whether the configuration of topics could be changed so, without changing it.
+    pub async fn validate_topic_configs(&self, changes: &[(String, ConfigChange)]) -> TopicResults<()> {
+        self.ask_alter(changes, Mode::Validate).await
+    }
+
+    async fn ask_alter(&self, changes: &[(String, ConfigChange)], mode: Mode) -> TopicResults<()> {
         let questions = changes
             .iter()
             .map(|(topic, change)| (topic.clone(), change))
             .collect();
-        self.settle(Effect::Repeatable, questions, |open| self.alter_round(open))
+        self.settle(Effect::Repeatable, questions, |open| self.alter_round(open, mode))
             .await
     }
 
-    async fn alter_round(&self, open: Vec<(String, &ConfigChange)>) -> TopicResults<()> {
-        let resources = open.iter().map(|(topic, change)| change.request(topic)).collect();
-        let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+    async fn alter_round(&self, open: Vec<(String, &ConfigChange)>, mode: Mode) -> TopicResults<()> {
+        let resources = open.iter().map(|(topic, change)| change.request(TOPIC, topic));
+        let request = IncrementalAlterConfigsRequest::default()
+            .with_resources(resources.collect())
+            .with_validate_only(mode == Mode::Validate);
         let names: Vec<String> = open.into_iter().map(|(name, _)| name).collect();
         self.topic_round(&names, request, |link, response| {
             let answers = response.responses.into_iter().map(|answer| {
@@ -230,6 +241,54 @@ impl Cluster {
             answers.collect()
         })
         .await
+    }
+
+    /// Changes the configuration of a broker at run time, or with `None` that of all brokers. Repeating a change does no
+    /// harm, so it is done when an answer is lost.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or refuses.
+    pub async fn alter_broker_configs(&self, node: Option<i32>, change: &ConfigChange) -> Result<(), Error> {
+        let (name, subject) = match node {
+            Some(node) => (node.to_string(), format!("broker {node}")),
+            None => (String::new(), "all brokers".to_owned()),
+        };
+        let request =
+            IncrementalAlterConfigsRequest::default().with_resources(vec![change.request(BROKER, &name)]);
+        let mut retry = self.retry(Effect::Repeatable);
+        loop {
+            match self.alter_broker_once(node, &request, &subject).await {
+                Ok(()) => return Ok(()),
+                Err(error) => retry.pause(error).await?,
+            }
+            self.metadata(TopicFilter::none()).await?;
+        }
+    }
+
+    /// A broker checks its own values, so it is the one to ask.
+    async fn alter_broker_once(
+        &self,
+        node: Option<i32>,
+        request: &IncrementalAlterConfigsRequest,
+        subject: &str,
+    ) -> Result<(), Error> {
+        let link = match node {
+            Some(node) => self.link(node, Role::Control, 0).await?,
+            None => self.controller_link().await?,
+        };
+        let response = link.call(request, self.config().request_timeout).await?;
+        let answer = response.responses.into_iter().next();
+        let answer = answer.ok_or_else(|| link.left_out(&subject))?;
+        match ErrorCode::new(answer.error_code) {
+            None => Ok(()),
+            Some(code) => {
+                if code == ErrorCode::NOT_CONTROLLER {
+                    self.forget_controller();
+                }
+                let error = Error::kafka(code, IncrementalAlterConfigsRequest::NAME, link.broker(), subject);
+                Err(error.with_message(answer.error_message.map(|words| words.to_string())))
+            }
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest};
+use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, DeleteTopicsRequest};
 
-use super::{TopicResults, outcome};
+use super::{Mode, TopicResults, outcome};
 use crate::cluster::{Cluster, TopicFilter, TopicMetadata, all_failed, join_all};
 use crate::connection::{Link, text, topic_name};
 use crate::error::Error;
@@ -24,6 +26,9 @@ pub struct NewTopic {
     pub partitions: Option<i32>,
     /// Number of replicas; `None` for the brokers' default.
     pub replication_factor: Option<i16>,
+    /// For each partition the node ids of its replicas, the preferred leader first; empty to let the controller choose.
+    /// What they say wins over the two numbers.
+    pub replicas: Vec<Vec<i32>>,
     /// Configuration that differs from the brokers' defaults.
     pub configs: BTreeMap<String, String>,
 }
@@ -35,8 +40,16 @@ impl NewTopic {
             name: name.into(),
             partitions: Some(partitions),
             replication_factor: None,
+            replicas: Vec::new(),
             configs: BTreeMap::new(),
         }
+    }
+
+    /// Sets the replicas of each partition. Node ids mean nothing in another cluster.
+    #[must_use]
+    pub fn with_replicas(mut self, replicas: impl IntoIterator<Item = Vec<i32>>) -> Self {
+        self.replicas = replicas.into_iter().collect();
+        self
     }
 
     /// Adds a configuration value.
@@ -59,10 +72,22 @@ impl NewTopic {
                 .with_name(text(name))
                 .with_value(Some(text(value)))
         };
+        let assignment = |(index, nodes): (i32, &Vec<i32>)| {
+            CreatableReplicaAssignment::default()
+                .with_partition_index(index)
+                .with_broker_ids(nodes.iter().copied().map(BrokerId).collect())
+        };
+        // Brokers refuse numbers beside an assignment.
+        let (partitions, replication_factor) = if self.replicas.is_empty() {
+            (self.partitions, self.replication_factor)
+        } else {
+            (None, None)
+        };
         CreatableTopic::default()
             .with_name(topic_name(&self.name))
-            .with_num_partitions(self.partitions.unwrap_or(-1))
-            .with_replication_factor(self.replication_factor.unwrap_or(-1))
+            .with_num_partitions(partitions.unwrap_or(-1))
+            .with_replication_factor(replication_factor.unwrap_or(-1))
+            .with_assignments((0..).zip(&self.replicas).map(assignment).collect())
             .with_configs(self.configs.iter().map(config).collect())
     }
 }
@@ -99,19 +124,13 @@ const LEADERS_WITHIN: Duration = Duration::from_secs(15);
 /// Between two questions whether a new topic has leaders.
 const POLL: Duration = Duration::from_millis(50);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Create,
-    Validate,
-}
-
 impl Cluster {
     /// Creates topics, and waits a moment until their leaders are elected and known to every broker.
     ///
     /// A request that may have been carried out is not repeated: its topics have an error that
     /// [`is_in_doubt`](Error::is_in_doubt).
     pub async fn create_topics(&self, topics: &[NewTopic]) -> TopicResults<CreatedTopic> {
-        let results = self.ask_create(topics, Mode::Create).await;
+        let results = self.ask_create(topics, Mode::Change).await;
         let created: Vec<_> = (results.iter())
             .filter_map(|(name, outcome)| Some((name.as_str(), outcome.as_ref().ok()?)))
             .collect();
@@ -125,7 +144,7 @@ impl Cluster {
     }
 
     async fn ask_create(&self, topics: &[NewTopic], mode: Mode) -> TopicResults<CreatedTopic> {
-        let effect = if mode == Mode::Create {
+        let effect = if mode == Mode::Change {
             Effect::Once
         } else {
             Effect::Repeatable

@@ -352,3 +352,86 @@ async fn thousands_of_positions_are_committed_and_read_back() {
         assert_eq!(outcome.unwrap().offset, i64::from(at.partition));
     }
 }
+
+#[tokio::test]
+async fn positions_of_many_groups_are_read_and_the_groups_deleted_each_with_its_outcome() {
+    let (shared, cluster) = connected().await;
+    let java = &shared.java;
+    topic(java, "groups-batch", 1).await;
+    let names: Vec<_> = (0..30)
+        .map(|number| format!("groups-batch-{number:02}"))
+        .collect();
+    for (offset, name) in (1..).zip(&names) {
+        commit_one(&cluster, name, "groups-batch", offset).await.unwrap();
+    }
+    let asked: Vec<_> = names
+        .iter()
+        .map(String::as_str)
+        .chain(["groups-batch-none"])
+        .collect();
+    let mut results = cluster.fetch_offsets_of_groups(&asked).await;
+    assert!(
+        results
+            .iter()
+            .map(|(group, _)| group.as_str())
+            .eq(asked.iter().copied())
+    );
+    assert!(results.pop().unwrap().1.unwrap().is_empty());
+    for (offset, (group, positions)) in (1..).zip(results) {
+        assert_eq!(only(positions.unwrap()).unwrap().offset, offset, "{group}");
+    }
+
+    let member = java
+        .join_group(&names[7], GroupProtocol::Classic, &["groups-batch"])
+        .await
+        .unwrap();
+    for (group, outcome) in cluster.delete_groups(&asked).await {
+        match group.as_str() {
+            "groups-batch-07" => assert_eq!(code(&outcome), ErrorCode::NON_EMPTY_GROUP),
+            "groups-batch-none" => assert_eq!(code(&outcome), ErrorCode::GROUP_ID_NOT_FOUND),
+            _ => outcome.unwrap(),
+        }
+    }
+    let left = java.list_groups().await.unwrap();
+    let left = left
+        .iter()
+        .filter(|group| group.group.starts_with("groups-batch-"));
+    assert_eq!(
+        left.map(|group| group.group.as_str()).collect::<Vec<_>>(),
+        ["groups-batch-07"]
+    );
+    member.leave().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_streams_group_is_known_and_its_positions_are_set_once_its_members_have_left() {
+    let (shared, cluster) = connected().await;
+    let java = &shared.java;
+    topic(java, "groups-streams", 5).await;
+    let (group, member) = ("groups-streams-app", "d3b07384-d113-4956-a5cc-0123456789ab");
+    java.join_streams_group(group, member, "groups-streams")
+        .await
+        .unwrap();
+    let listed = cluster.list_groups().await.unwrap();
+    let listed = listed
+        .into_iter()
+        .find(|listed| listed.group_id == group)
+        .unwrap();
+    assert_eq!(listed.kind, GroupKind::Streams);
+    let described = only(cluster.describe_groups(&[group]).await).unwrap();
+    assert_eq!(described.kind, Some(GroupKind::Streams));
+    assert!(!described.is_idle(), "{}", described.state);
+    let outcome = commit_one(&cluster, group, "groups-streams", 3).await;
+    assert_eq!(code(&outcome), ErrorCode::UNKNOWN_MEMBER_ID);
+
+    java.leave_streams_group(group, member).await.unwrap();
+    let described = only(cluster.describe_groups(&[group]).await).unwrap();
+    assert_eq!(
+        (described.kind, described.state),
+        (Some(GroupKind::Streams), GroupState::Empty)
+    );
+    commit_one(&cluster, group, "groups-streams", 3).await.unwrap();
+    let committed = only(cluster.fetch_offsets(group).await.unwrap()).unwrap();
+    assert_eq!(committed.offset, 3);
+    cluster.delete_group(group).await.unwrap();
+}

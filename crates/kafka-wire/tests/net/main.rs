@@ -7,11 +7,14 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod admin;
 mod bootstrap;
 mod faults;
 mod groups;
 mod metadata;
 mod offsets;
+mod partitions;
+mod share;
 mod support;
 mod topics;
 mod versions;

@@ -78,3 +78,22 @@ async fn a_topic_created_again_has_another_id() {
     }
     assert_ne!(ids[0], ids[1]);
 }
+
+#[tokio::test]
+async fn brokers_are_listed_with_their_racks_and_one_to_send_changes_to() {
+    let (shared, cluster) = connected().await;
+    let metadata = cluster.metadata(TopicFilter::Names(Vec::new())).await.unwrap();
+    let brokers: Vec<_> = metadata.brokers.values().collect();
+    let racks: Vec<_> = brokers
+        .iter()
+        .map(|broker| (broker.id, broker.rack.as_deref().unwrap()))
+        .collect();
+    assert_eq!(racks, [(0, "rack-a"), (1, "rack-b")]);
+    let addresses: Vec<_> = brokers
+        .iter()
+        .map(|broker| format!("{}:{}", broker.host, broker.port))
+        .collect();
+    assert_eq!(addresses, shared.brokers.bootstrap_servers());
+    assert!(metadata.brokers.contains_key(&metadata.controller.unwrap()));
+    assert!(metadata.topics.is_empty());
+}

@@ -183,3 +183,25 @@ async fn nothing_asked_is_nothing_answered() {
     assert!(cluster.delete_records(&[]).await.is_empty());
     assert!(cluster.describe_groups(&[] as &[&str]).await.is_empty());
 }
+
+#[tokio::test]
+async fn the_record_with_the_highest_timestamp_is_found() {
+    let (shared, cluster) = connected().await;
+    let java = &shared.java;
+    java.create_topic("offsets-maximum", 2, &[("retention.ms", "-1")])
+        .await
+        .unwrap();
+    let records: Vec<_> = [1000, 3000, 2000, 3000]
+        .map(|time| {
+            ProduceRecord::new("offsets-maximum", 0)
+                .value("v")
+                .timestamp(time)
+        })
+        .into();
+    java.produce(&records).await.unwrap();
+    let asked = [tp("offsets-maximum", 0), tp("offsets-maximum", 1)];
+    let mut found = cluster.offsets_of_max_timestamps(&asked).await;
+    assert_eq!(found.pop().unwrap().1.unwrap(), None, "of an empty partition");
+    let highest = found.pop().unwrap().1.unwrap().unwrap();
+    assert_eq!((highest.offset, highest.timestamp), (1, Some(3000)));
+}

@@ -12,7 +12,7 @@ pub(crate) struct Shared {
     pub(crate) java: JavaClient,
 }
 
-/// Two brokers. They create topics when an ordinary consumer asks for them, which ours must never make them do.
+/// Two brokers with an authorizer that allows everything to everyone without a name. They create topics when an ordinary consumer asks for them, which ours must never make them do.
 pub(crate) async fn shared() -> &'static Shared {
     static SHARED: OnceCell<Shared> = OnceCell::const_new();
     SHARED
@@ -21,7 +21,14 @@ pub(crate) async fn shared() -> &'static Shared {
                 .brokers(2)
                 .property("auto.create.topics.enable", true)
                 .property("default.replication.factor", 1)
-                .property("group.initial.rebalance.delay.ms", 0);
+                .property("group.initial.rebalance.delay.ms", 0)
+                .property(
+                    "authorizer.class.name",
+                    "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                )
+                .property("super.users", "User:ANONYMOUS")
+                .broker_property(0, "broker.rack", "rack-a")
+                .broker_property(1, "broker.rack", "rack-b");
             let brokers = testkit::Cluster::start(options).await.expect("a cluster");
             let java = JavaClient::of(&brokers).await.expect("a Java client");
             Shared { brokers, java }

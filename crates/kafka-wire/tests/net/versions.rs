@@ -1,12 +1,36 @@
 //! Older brokers, each with a cluster of its own.
 
 use kafka_wire::{
-    Cluster, ConfigChange, ConfigSource, GroupState, IsolationLevel, NewTopic, OffsetCommit, OffsetSpec,
-    TopicFilter,
+    AclFilter, Cluster, ConfigChange, ConfigSource, Error, ErrorCode, GroupState, IsolationLevel,
+    NewPartitions, NewTopic, OffsetCommit, OffsetSpec, TopicFilter,
 };
 use testkit::ClusterOptions;
 
 use crate::support::{code, config, only, tp};
+
+async fn what_is_there_of_users(brokers: &testkit::Cluster, cluster: &Cluster) {
+    let java = testkit::JavaClient::of(brokers).await.unwrap();
+    let acls = cluster.describe_acls(&AclFilter::all()).await;
+    assert_eq!(code(&acls), ErrorCode::SECURITY_DISABLED);
+    java.set_quota(&[("user", None)], "producer_byte_rate", 1e9)
+        .await
+        .unwrap();
+    java.set_scram_password("old-user", "SCRAM-SHA-512", 5000, "secret")
+        .await
+        .unwrap();
+    // Both are stored first, and known to the brokers a little later.
+    let mut found = (0, 0);
+    for _ in 0..100 {
+        let quotas = cluster.describe_client_quotas().await.unwrap();
+        let users = cluster.describe_scram_users(None).await.unwrap();
+        found = (quotas.len(), users.len());
+        if found.0 > 0 && found.1 > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(found, (1, 1));
+}
 
 async fn everything_once(version: &str) {
     let brokers = testkit::Cluster::start(ClusterOptions::new().version(version))
@@ -41,6 +65,15 @@ async fn everything_once(version: &str) {
     )
     .unwrap();
     assert_eq!(found, None);
+    let highest = only(cluster.offsets_of_max_timestamps(&at).await);
+    match version {
+        // It would take the question for one about a time.
+        "2.8.2" => assert!(
+            matches!(highest, Err(Error::UnsupportedApi { .. })),
+            "{highest:?}"
+        ),
+        _ => assert_eq!(highest.unwrap(), None),
+    }
     only(cluster.leader_epoch_ends(&[(tp("old", 0), 0)]).await).unwrap();
     only(cluster.delete_records(&[(tp("old", 0), 0)]).await).unwrap();
 
@@ -58,6 +91,11 @@ async fn everything_once(version: &str) {
     );
     assert!(!cluster.describe_broker_configs(0).await.unwrap().is_empty());
 
+    what_is_there_of_users(&brokers, &cluster).await;
+    only(cluster.create_partitions(&[NewPartitions::new("old", 4)]).await).unwrap();
+    let change = ConfigChange::new().set("message.max.bytes", "2000000");
+    cluster.alter_broker_configs(None, &change).await.unwrap();
+
     let commit = OffsetCommit::new(tp("old", 0), 7).with_metadata("text");
     only(cluster.commit_offsets("old-group", &[commit]).await).unwrap();
     let committed = only(cluster.fetch_offsets("old-group").await.unwrap()).unwrap();
@@ -66,6 +104,15 @@ async fn everything_once(version: &str) {
     assert_eq!(
         cluster.fetch_offsets_of("old-group", &asked).await.unwrap().len(),
         2
+    );
+    let both = cluster.fetch_offsets_of_groups(&["old-group", "no-group"]).await;
+    let positions: Vec<_> = both
+        .into_iter()
+        .map(|(group, positions)| (group, positions.unwrap().len()))
+        .collect();
+    assert_eq!(
+        positions,
+        [("no-group".to_owned(), 0), ("old-group".to_owned(), 1)]
     );
     let listed = cluster.list_groups().await.unwrap();
     assert_eq!((listed.len(), listed[0].group_id.as_str()), (1, "old-group"));

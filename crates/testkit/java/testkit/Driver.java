@@ -36,6 +36,9 @@ public final class Driver {
         new MemberCommands(clients).register(commands);
         new PositionCommands(clients).register(commands);
         new RawCommands(clients).register(commands);
+        new AdminCommands(clients).register(commands);
+        new ShareCommands(clients).register(commands);
+        new StreamsCommands(clients).register(commands);
         commands.put("ping", (args, reply) -> reply.ok(JsonNodeFactory.instance.objectNode()));
     }
 

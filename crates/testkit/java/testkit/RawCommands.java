@@ -120,8 +120,14 @@ final class RawCommands {
         if (leader == null || leader.isEmpty()) {
             throw new IOException(partition + " has no leader");
         }
+        return exchange(leader, key, version, request);
+    }
+
+    /** Sends one request to a broker over a connection of its own. */
+    static AbstractResponse exchange(Node broker, ApiKeys key, short version, AbstractRequest request)
+            throws IOException {
         RequestHeader header = new RequestHeader(key, version, "testkit-raw", 1);
-        try (Socket socket = new Socket(leader.host(), leader.port())) {
+        try (Socket socket = new Socket(broker.host(), broker.port())) {
             socket.setSoTimeout(60_000);
             ByteBuffer body = request.serializeWithHeader(header);
             ByteBuffer frame = ByteBuffer.allocate(4 + body.remaining());

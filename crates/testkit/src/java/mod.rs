@@ -1,5 +1,6 @@
 //! The Java client, driven over a pipe.
 
+mod admin;
 mod bytes;
 mod consume;
 mod driver;
@@ -9,6 +10,8 @@ mod positions;
 mod produce;
 mod raw;
 mod records;
+mod share;
+mod streams;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
 
+pub use admin::Acl;
 pub use consume::{ConsumeOptions, Isolation};
 pub use groups::{AssignedPartition, Commit, Committed, GroupDescription, GroupListing, MemberDescription};
 pub use members::{GroupMember, GroupProtocol, GroupRead};
@@ -24,6 +28,7 @@ pub use positions::NextRecord;
 pub use produce::{Codec, Generate, JavaProducer, ProducerOptions, TransactionEnd};
 pub use raw::{RawFetch, RawFetched, RawProduced};
 pub use records::{Content, ProduceRecord, Produced, Record, TimestampType};
+pub use share::ShareMember;
 pub use topics::{ConfigChange, ListedOffset, OffsetSpec, PartitionDescription, TopicDescription};
 
 use crate::archives::ClassArchive;

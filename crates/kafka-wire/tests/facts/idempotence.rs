@@ -1,0 +1,93 @@
+//! What brokers remember of idempotent producers, and for how long.
+
+use std::cell::Cell;
+
+use kafka_wire::{Producer, ProducerOptions};
+
+use crate::raw::producer_id;
+use crate::support::{Broker, KEEP, PRODUCER_EXPIRY_MS, eventually, now, sequenced, shared};
+
+const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
+
+pub(crate) async fn duplicates_are_recognised(broker: &Broker) {
+    broker.create("facts-duplicates", KEEP).await;
+    let (producer, time) = (producer_id(broker).await, now());
+    let batches: Vec<_> = (0..7)
+        .map(|sequence| sequenced(producer, sequence, time))
+        .collect();
+    for (expected, batch) in (0..).zip(&batches) {
+        assert_eq!(broker.append("facts-duplicates", batch).await, expected);
+    }
+    for (original, batch) in (2..7).zip(&batches[2..]) {
+        assert_eq!(broker.append("facts-duplicates", batch).await, original);
+    }
+    assert_eq!(broker.java.end_offset("facts-duplicates", 0).await.unwrap(), 7);
+    let old = &batches[1].bytes;
+    assert_eq!(
+        broker.refusal("facts-duplicates", old).await,
+        OUT_OF_ORDER_SEQUENCE_NUMBER
+    );
+    let gap = sequenced(producer, 9, time).bytes;
+    assert_eq!(
+        broker.refusal("facts-duplicates", &gap).await,
+        OUT_OF_ORDER_SEQUENCE_NUMBER
+    );
+}
+
+#[tokio::test]
+async fn a_duplicate_of_the_last_five_batches_gets_its_first_offset_and_an_older_one_or_a_gap_is_refused() {
+    duplicates_are_recognised(shared().await).await;
+}
+
+pub(crate) async fn strangers_start_anywhere(broker: &Broker) {
+    broker.create("facts-stranger", KEEP).await;
+    let producer = producer_id(broker).await;
+    let batch = sequenced(producer, 4_711, now());
+    assert_eq!(broker.append("facts-stranger", &batch).await, 0);
+}
+
+#[tokio::test]
+async fn a_producer_that_the_partition_does_not_know_may_start_at_any_sequence() {
+    strangers_start_anywhere(shared().await).await;
+}
+
+#[tokio::test]
+async fn a_producer_of_old_records_is_forgotten_and_its_batch_is_appended_again() {
+    let broker = shared().await;
+    broker.create("facts-forgotten", KEEP).await;
+    broker.create("facts-remembered", KEEP).await;
+    let producer = producer_id(broker).await;
+    let recent = sequenced(producer, 0, now());
+    assert_eq!(broker.append("facts-remembered", &recent).await, 0);
+    let old = sequenced(producer, 0, now() - 2 * PRODUCER_EXPIRY_MS);
+    assert_eq!(broker.append("facts-forgotten", &old).await, 0);
+    let again = Cell::new(0);
+    eventually("the producer is forgotten", || async {
+        again.set(broker.append("facts-forgotten", &old).await);
+        again.get() != 0
+    })
+    .await;
+    assert_eq!(again.get(), 1, "it was appended a second time");
+    eventually("any sequence is accepted", || async {
+        let jump = sequenced(producer, 900, now()).bytes;
+        broker.send("facts-forgotten", &jump).await.error_code == 0
+    })
+    .await;
+    assert_eq!(
+        broker.append("facts-remembered", &recent).await,
+        0,
+        "the expiry goes by the time of the records"
+    );
+}
+
+pub(crate) async fn our_producer_gets_an_id(broker: &Broker) {
+    Producer::start(&broker.cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_that_was_just_started_gives_a_producer_id() {
+    let broker = Broker::start(testkit::ClusterOptions::new()).await;
+    our_producer_gets_an_id(&broker).await;
+}

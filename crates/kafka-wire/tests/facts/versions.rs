@@ -1,0 +1,37 @@
+//! The facts that may differ between releases, on older ones.
+
+use testkit::{ClusterOptions, GroupProtocol};
+
+use crate::support::Broker;
+use crate::{appending, commits, idempotence, logs, markers};
+
+async fn facts_of_every_release(broker: &Broker) {
+    idempotence::our_producer_gets_an_id(broker).await;
+    appending::passed_through_batches_stay_byte_for_byte(broker).await;
+    appending::other_base_offsets_are_refused(broker).await;
+    appending::batches_with_holes_are_refused(broker).await;
+    appending::wrong_maxima_are_corrected(broker).await;
+    appending::wrong_deltas_are_not_noticed(broker).await;
+    appending::two_batches_are_refused(broker).await;
+    idempotence::duplicates_are_recognised(broker).await;
+    idempotence::strangers_start_anywhere(broker).await;
+    logs::fillers_move_the_log_start(broker).await;
+    markers::markers_fill_offsets(broker).await;
+    markers::look_ups_by_time_land_early(broker).await;
+    commits::commits_of_non_members(broker, &[GroupProtocol::Classic]).await;
+    commits::what_is_checked(broker).await;
+}
+
+#[tokio::test]
+async fn kafka_3_9() {
+    let broker = Broker::start(ClusterOptions::new().version("3.9.2")).await;
+    facts_of_every_release(&broker).await;
+    assert!(!appending::log_append_time_bit(&broker).await);
+}
+
+#[tokio::test]
+async fn kafka_2_8_refuses_the_append_time_bit() {
+    let broker = Broker::start(ClusterOptions::new().version("2.8.2")).await;
+    facts_of_every_release(&broker).await;
+    assert!(appending::log_append_time_bit(&broker).await);
+}
