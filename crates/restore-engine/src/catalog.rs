@@ -9,6 +9,9 @@ use crate::error::{Error, Result, known_names};
 /// A manifest or mapping larger than this is not read: it would not be one of ours.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 
+/// Names that are asked for to find the newest manifest: one would do, but for what others may have put there.
+const FIRST_NAMES: usize = 8;
+
 /// Finds and opens what a storage holds.
 #[derive(Debug)]
 pub struct Catalog<'a> {
@@ -61,15 +64,14 @@ impl<'a> Catalog<'a> {
 
     /// The newest manifest of a backup.
     pub async fn open(&self, backup_id: &str) -> Result<Manifest> {
-        let manifests = self.manifests(backup_id).await?;
-        let Some(name) = manifests.first() else {
+        let Some(name) = self.newest_manifest(backup_id).await? else {
             return Err(self.unknown(backup_id).await);
         };
-        let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
-        let manifest = Manifest::decode(&bytes).map_err(|e| Error::damaged(name, e))?;
+        let bytes = self.context.storage.get(&name, MAX_DOCUMENT_BYTES).await?;
+        let manifest = Manifest::decode(&bytes).map_err(|e| Error::damaged(&name, e))?;
         if manifest.backup_id != backup_id {
             return Err(Error::damaged(
-                name,
+                &name,
                 format!("it is the manifest of backup `{}`", manifest.backup_id),
             ));
         }
@@ -87,7 +89,7 @@ impl<'a> Catalog<'a> {
             .into_iter()
             .find(|object| layout::parse_mapping_name(&object.name).is_some());
         let Some(newest) = newest else {
-            if self.manifests(backup_id).await?.is_empty() {
+            if self.newest_manifest(backup_id).await?.is_none() {
                 return Err(self.unknown(backup_id).await);
             }
             let place = self.context.storage.describe();
@@ -106,7 +108,7 @@ impl<'a> Catalog<'a> {
 
     /// An error when the set has a manifest already.
     pub(crate) async fn refuse_existing(&self, backup_id: &str) -> Result<()> {
-        let Some(newest) = self.manifests(backup_id).await?.into_iter().next() else {
+        let Some(newest) = self.newest_manifest(backup_id).await? else {
             return Ok(());
         };
         // Its age helps to decide; a manifest that does not open is still a backup that must not be written over.
@@ -122,6 +124,19 @@ impl<'a> Catalog<'a> {
             place: self.context.storage.describe(),
             made,
         })
+    }
+
+    /// Name of the set's newest manifest: the first in the listing, so that one request finds it.
+    async fn newest_manifest(&self, backup_id: &str) -> Result<Option<String>> {
+        let prefix = layout::manifests_prefix(backup_id);
+        let first = self.context.storage.list_first(&prefix, FIRST_NAMES).await?;
+        let there_are_more = first.len() == FIRST_NAMES;
+        let mut names = first.into_iter().map(|object| object.name);
+        match names.find(|name| layout::parse_manifest_name(name).is_some()) {
+            // What others have put there hides it.
+            None if there_are_more => Ok(self.manifests(backup_id).await?.into_iter().next()),
+            newest => Ok(newest),
+        }
     }
 
     /// Names of the set's manifests, newest first.
