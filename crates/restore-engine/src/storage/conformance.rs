@@ -101,7 +101,11 @@ async fn listings_are_sorted_and_complete(storage: &dyn Storage) {
         ("b", 0, &[]),
         ("none/", 3, &[]),
     ] {
-        assert_eq!(names(storage.list_first(prefix, limit).await.unwrap()), first, "{prefix} {limit}");
+        assert_eq!(
+            names(storage.list_first(prefix, limit).await.unwrap()),
+            first,
+            "{prefix} {limit}"
+        );
     }
     storage.delete("b/2").await.unwrap();
     storage.delete("b/2").await.unwrap();
@@ -121,7 +125,10 @@ async fn what_a_killed_writer_leaves_is_found_and_removed(storage: &dyn Storage,
     std::mem::forget(killed);
     let left = storage.list_unfinished("k/").await.unwrap();
     assert_eq!(left.len(), usize::from(listed), "{left:?}");
-    assert!(left.iter().all(|l| l.name.starts_with("k/e/") && l.last_seen_ms.is_some_and(|ms| ms > 0)));
+    assert!(
+        left.iter()
+            .all(|l| l.name.starts_with("k/e/") && l.last_seen_ms.is_some_and(|ms| ms > 0))
+    );
     assert!(storage.list_unfinished("other/").await.unwrap().is_empty());
     assert_eq!(storage.list("").await.unwrap().len(), 1);
 
@@ -133,7 +140,10 @@ async fn what_a_killed_writer_leaves_is_found_and_removed(storage: &dyn Storage,
         }
     }
     assert!(storage.list_unfinished("").await.unwrap().is_empty());
-    storage.put("k/e/object", Bytes::from_static(b"new")).await.unwrap();
+    storage
+        .put("k/e/object", Bytes::from_static(b"new"))
+        .await
+        .unwrap();
     assert_eq!(storage.list("k/").await.unwrap().len(), 2);
 }
 

@@ -74,7 +74,14 @@ impl S3Kind {
             Self::Versitygw => {
                 command
                     .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--region", REGION])
-                    .args(["--port", address, "--health", "/health", "--keep-alive", "--quiet"])
+                    .args([
+                        "--port",
+                        address,
+                        "--health",
+                        "/health",
+                        "--keep-alive",
+                        "--quiet",
+                    ])
                     // Metadata in files: not every file system that holds temporary folders has extended attributes.
                     .args(["posix", "--sidecar"])
                     .args([folder.join("meta"), folder.join("data")]);

@@ -83,11 +83,12 @@ impl S3Server {
         let log = File::create(path("output.log")).map_err(Error::io("opening an S3 server's log"))?;
         let errors = log.try_clone().map_err(Error::io("opening an S3 server's log"))?;
         let mut command = Command::new("sh");
-        command
-            .args(["-c", SCRIPT, "sh"])
-            .arg(folder.path())
-            .arg(program);
-        kind.arguments(&mut command, &format!("127.0.0.1:{}", lease.port()), folder.path());
+        command.args(["-c", SCRIPT, "sh"]).arg(folder.path()).arg(program);
+        kind.arguments(
+            &mut command,
+            &format!("127.0.0.1:{}", lease.port()),
+            folder.path(),
+        );
         command.stdin(Stdio::piped()).stdout(log).stderr(errors);
         let shell = command.spawn().map_err(|source| starting("sh", source))?;
         let mut server = Self {

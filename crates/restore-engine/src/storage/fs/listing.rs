@@ -12,16 +12,24 @@ use crate::storage::{ObjectMeta, StorageError, StorageFuture, Unfinished};
 impl FilesystemStorage {
     /// The first `limit` objects by name. Of the others no more than the names is read.
     pub(super) fn list_objects(&self, prefix: &str, limit: usize) -> StorageFuture<'static, Vec<ObjectMeta>> {
-        self.with_files(prefix, limit, |path| !is_staged(path), |name, file| {
-            let bytes = file.len();
-            ObjectMeta { name, bytes }
-        })
+        self.with_files(
+            prefix,
+            limit,
+            |path| !is_staged(path),
+            |name, file| {
+                let bytes = file.len();
+                ObjectMeta { name, bytes }
+            },
+        )
     }
 
     /// Every staged file below a prefix: of writers at work, and of those that were killed.
     pub(super) fn list_staged(&self, prefix: &str) -> StorageFuture<'static, Vec<Unfinished>> {
         self.with_files(prefix, usize::MAX, is_staged, |name, file| {
-            let age = file.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+            let age = file
+                .modified()
+                .ok()
+                .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
             Unfinished {
                 id: name.clone(),
                 name,

@@ -45,7 +45,9 @@ impl FilesystemStorage {
         let advice = match source.kind() {
             io::ErrorKind::NotFound => return StorageError::NotFound { name, place },
             io::ErrorKind::AlreadyExists => return StorageError::Exists { name, place },
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or take another folder",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room there, or take another folder"
+            }
             io::ErrorKind::ReadOnlyFilesystem => "mount it for writing, or take another folder",
             io::ErrorKind::PermissionDenied => "give this user the right to it, or take another folder",
             _ => "",

@@ -42,7 +42,12 @@ impl Staged {
         match fs::hard_link(&self.path, &self.target) {
             // The reply to a link over the network was lost, and the repetition found it done.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && self.has_two_names() => {}
-            Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+                ) =>
+            {
                 // Not a matter of rights: the file beside it could be made.
                 let text = format!(
                     "{e} (backups need a file system with hard links, so that nothing is ever overwritten)"

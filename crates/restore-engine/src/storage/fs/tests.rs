@@ -68,6 +68,9 @@ async fn only_staged_files_can_be_removed_as_unfinished() {
         last_seen_ms: None,
     };
     let refused = storage.abort_unfinished(&object).await;
-    assert!(matches!(refused, Err(StorageError::Refused { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StorageError::Refused { .. })),
+        "{refused:?}"
+    );
     assert_eq!(storage.get("a", 9).await.unwrap(), "-");
 }

@@ -22,7 +22,9 @@ impl S3Storage {
                 .await
                 .map_err(|e| self.failed("list unfinished uploads of", &format!("{prefix}*"), &e.into()))?;
             for upload in page.uploads() {
-                if let (Some(name), Some(id)) = (upload.key().and_then(|key| self.name_of(key)), upload.upload_id()) {
+                if let (Some(name), Some(id)) =
+                    (upload.key().and_then(|key| self.name_of(key)), upload.upload_id())
+                {
                     found.push(Unfinished {
                         name: name.to_owned(),
                         last_seen_ms: upload.initiated().and_then(|time| time.to_millis().ok()),
@@ -41,7 +43,11 @@ impl S3Storage {
     /// Has the server forget the parts of an upload.
     pub(super) async fn abort_upload(&self, unfinished: &Unfinished) -> Result<(), StorageError> {
         let name = &unfinished.name;
-        let request = self.client().await?.abort_multipart_upload().bucket(self.bucket());
+        let request = self
+            .client()
+            .await?
+            .abort_multipart_upload()
+            .bucket(self.bucket());
         let aborted = request.key(self.key(name)).upload_id(&unfinished.id).send().await;
         match aborted.map_err(Failure::from) {
             Err(failure) if !failure.is_missing_upload() => {
