@@ -13,6 +13,9 @@ const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 /// Layers of a backup set that are read at the same time.
 const PARALLEL: usize = 16;
 
+/// Names that are asked for to find the newest manifest: one would do, but for what others may have put there.
+const FIRST_NAMES: usize = 8;
+
 /// Finds and opens what a storage holds.
 #[derive(Debug)]
 pub struct Catalog<'a> {
@@ -65,13 +68,10 @@ impl<'a> Catalog<'a> {
 
     /// A backup set as it is now.
     pub async fn open(&self, backup_id: &str) -> Result<BackupSet> {
-        let manifests = self.manifests(backup_id).await?;
-        let newest = manifests
-            .into_iter()
-            .find_map(|name| Some((layout::parse_manifest_name(&name)?.generation, name)));
-        let Some((generation, name)) = newest else {
+        let Some(name) = self.newest_manifest(backup_id).await? else {
             return Err(self.unknown(backup_id).await);
         };
+        let generation = layout::parse_manifest_name(&name).map_or(0, |parsed| parsed.generation);
         self.open_generation(backup_id, generation, &name).await
     }
 
@@ -106,7 +106,7 @@ impl<'a> Catalog<'a> {
             .into_iter()
             .find(|object| layout::parse_mapping_name(&object.name).is_some());
         let Some(newest) = newest else {
-            if self.manifests(backup_id).await?.is_empty() {
+            if self.newest_manifest(backup_id).await?.is_none() {
                 return Err(self.unknown(backup_id).await);
             }
             let place = self.context.storage.describe();
@@ -125,7 +125,7 @@ impl<'a> Catalog<'a> {
 
     /// An error when the set has a manifest already.
     pub(crate) async fn refuse_existing(&self, backup_id: &str) -> Result<()> {
-        let Some(newest) = self.manifests(backup_id).await?.into_iter().next() else {
+        let Some(newest) = self.newest_manifest(backup_id).await? else {
             return Ok(());
         };
         // Its age helps to decide; a manifest that does not open is still a backup that must not be written over.
@@ -141,6 +141,19 @@ impl<'a> Catalog<'a> {
             place: self.context.storage.describe(),
             made,
         })
+    }
+
+    /// Name of the set's newest manifest: the first in the listing, so that one request finds it.
+    async fn newest_manifest(&self, backup_id: &str) -> Result<Option<String>> {
+        let prefix = layout::manifests_prefix(backup_id);
+        let first = self.context.storage.list_first(&prefix, FIRST_NAMES).await?;
+        let there_are_more = first.len() == FIRST_NAMES;
+        let mut names = first.into_iter().map(|object| object.name);
+        match names.find(|name| layout::parse_manifest_name(name).is_some()) {
+            // What others have put there hides it.
+            None if there_are_more => Ok(self.manifests(backup_id).await?.into_iter().next()),
+            newest => Ok(newest),
+        }
     }
 
     /// Names of the set's manifests, newest first.
