@@ -77,8 +77,8 @@ pub use cluster::{
     TopicPartition,
 };
 pub use config::{
-    ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig, Security, TlsConfig,
-    TokenSource,
+    ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig, Security,
+    TlsConfig, TokenSource,
 };
 pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
 

@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn a_value_that_somebody_repeats_is_hidden() {
         let secret = Secret::new("abc");
-        assert_eq!(secret.hide_in("no user with abcabc."), "no user with (secret)(secret).");
+        assert_eq!(
+            secret.hide_in("no user with abcabc."),
+            "no user with (secret)(secret)."
+        );
         assert_eq!(Secret::new("").hide_in("nothing"), "nothing");
     }
 }

@@ -51,6 +51,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("Records.java", include_str!("../java/testkit/Records.java")),
     ("Reply.java", include_str!("../java/testkit/Reply.java")),
     (
+        "SecurityCommands.java",
+        include_str!("../java/testkit/SecurityCommands.java"),
+    ),
+    (
         "TopicCommands.java",
         include_str!("../java/testkit/TopicCommands.java"),
     ),

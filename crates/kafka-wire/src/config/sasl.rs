@@ -58,7 +58,10 @@ impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Command(words) => f.debug_tuple("Command").field(&words.first()).finish_non_exhaustive(),
+            Self::Command(words) => f
+                .debug_tuple("Command")
+                .field(&words.first())
+                .finish_non_exhaustive(),
             Self::ClientCredentials(asked) => f.debug_tuple("ClientCredentials").field(asked).finish(),
         }
     }
@@ -132,7 +135,10 @@ impl Password {
     }
 
     fn validate(&self) -> Result<(), String> {
-        for (what, text) in [("user name", &*self.username), ("password", self.password.reveal())] {
+        for (what, text) in [
+            ("user name", &*self.username),
+            ("password", self.password.reveal()),
+        ] {
             if text.is_empty() {
                 return Err(format!("the {what} is empty"));
             }
@@ -165,7 +171,10 @@ impl OauthBearer {
                     "the extension name {name:?} is not one: use letters only, and not \"auth\""
                 ));
             }
-            if !value.bytes().all(|b| matches!(b, 0x20..=0x7e | b'\t' | b'\r' | b'\n')) {
+            if !value
+                .bytes()
+                .all(|b| matches!(b, 0x20..=0x7e | b'\t' | b'\r' | b'\n'))
+            {
                 return Err(format!(
                     "the value of the extension {name} has characters other than printable ASCII"
                 ));

@@ -114,7 +114,11 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             let event = self.next_event().await;
             let is_write = matches!(event, Event::Written(_) | Event::Flushed(_));
             if let Err(cause) = self.handle(event) {
-                break if is_write { self.last_words(cause).await } else { cause };
+                break if is_write {
+                    self.last_words(cause).await
+                } else {
+                    cause
+                };
             }
             if self.in_flight.is_empty() && self.outbox.is_empty() {
                 self.parking.is_quiet();
@@ -332,7 +336,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             let _ = request.reply.send(Err(self.shared.in_doubt(request.api)));
         }
         for parked in self.parking.close() {
-            let _ = parked.reply.send(Err(self.shared.not_sent(api_name(parked.request.api_key))));
+            let _ = parked
+                .reply
+                .send(Err(self.shared.not_sent(api_name(parked.request.api_key))));
         }
         for request in self.outbox.abandon() {
             let _ = request.reply.send(Err(self.shared.not_sent(request.api)));

@@ -41,12 +41,18 @@ async fn agree_on_mechanism(link: &Link, login: &Login, timeout: Duration) -> Re
             format!(
                 "the broker does not take logins by {mechanism}, only by {}: change sasl_mechanism, or enable it in the broker's \
                  sasl.enabled.mechanisms",
-                if enabled.is_empty() { "none".to_owned() } else { enabled.join(", ") }
+                if enabled.is_empty() {
+                    "none".to_owned()
+                } else {
+                    enabled.join(", ")
+                }
             )
         }
-        ErrorCode::ILLEGAL_SASL_STATE => "the listener does not take logins: set security_protocol to PLAINTEXT or SSL, \
+        ErrorCode::ILLEGAL_SASL_STATE => {
+            "the listener does not take logins: set security_protocol to PLAINTEXT or SSL, \
                                           or use the port of a SASL listener"
-            .to_owned(),
+                .to_owned()
+        }
         code => format!("the broker answered SaslHandshake ({mechanism}) with {code}"),
     }))
 }
@@ -107,7 +113,10 @@ fn failed(login: &Login, words: &str) -> ConnectionError {
 
 /// Not positive when the session has no end.
 fn session(lifetime_ms: i64) -> Option<Duration> {
-    u64::try_from(lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+    u64::try_from(lifetime_ms)
+        .ok()
+        .filter(|ms| *ms > 0)
+        .map(Duration::from_millis)
 }
 
 /// Why a connection cannot be used, when a request of a login failed.

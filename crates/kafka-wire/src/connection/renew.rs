@@ -102,7 +102,10 @@ mod tests {
     fn the_time_of_renewal_is_before_the_end_and_never_overflows() {
         for _ in 0..100 {
             let after = delay(Duration::from_secs(100));
-            assert!(after >= Duration::from_secs(85) && after <= Duration::from_secs(95), "{after:?}");
+            assert!(
+                after >= Duration::from_secs(85) && after <= Duration::from_secs(95),
+                "{after:?}"
+            );
         }
         assert!(delay(Duration::from_millis(u64::MAX)) <= LONGEST);
         assert_eq!(delay(Duration::from_millis(5)), SHORTEST);

@@ -42,7 +42,10 @@ pub(super) async fn run(words: &[String]) -> Result<Secret, ConnectionError> {
     if printed.len() as u64 > LARGEST_TOKEN {
         return Err(failed("printed more than a token"));
     }
-    let status = child.wait().await.map_err(|error| failed(&format!("cannot be waited for: {error}")))?;
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| failed(&format!("cannot be waited for: {error}")))?;
     if !status.success() {
         return Err(failed(&format!("failed ({status})")));
     }

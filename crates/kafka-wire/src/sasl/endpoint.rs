@@ -39,7 +39,9 @@ pub(super) struct Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +53,9 @@ impl Endpoint {
             reason: format!("the address of the token endpoint {reason}"),
         };
         let url: Uri = (asked.endpoint_url.parse()).map_err(|_| wrong("cannot be read"))?;
-        let authority = url.authority().ok_or_else(|| wrong("does not begin with https:// or http://"))?;
+        let authority = url
+            .authority()
+            .ok_or_else(|| wrong("does not begin with https:// or http://"))?;
         if authority.as_str().contains('@') {
             return Err(wrong("must not contain a name or a password"));
         }
@@ -65,7 +69,11 @@ impl Endpoint {
             client_certificate: None,
         };
         let tls = secure.then(|| Tls::load_for_endpoint(&tls)).transpose()?;
-        let pair = format!("{}:{}", encoded(&asked.client_id), encoded(asked.client_secret.reveal()));
+        let pair = format!(
+            "{}:{}",
+            encoded(&asked.client_id),
+            encoded(asked.client_secret.reveal())
+        );
         let mut authorization = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
             .map_err(|_| wrong("cannot be asked with these credentials"))?;
         authorization.set_sensitive(true);
@@ -91,10 +99,13 @@ impl Endpoint {
         let (status, body) = match &self.tls {
             None => self.post(stream).await?,
             Some(tls) => {
-                let stream = tls.connect(stream, &self.host).await.map_err(|error| match error {
-                    ConnectionError::Tls(what) => self.permanent(&what),
-                    other => self.passing(&format!("cannot be asked: {other}")),
-                })?;
+                let stream = tls
+                    .connect(stream, &self.host)
+                    .await
+                    .map_err(|error| match error {
+                        ConnectionError::Tls(what) => self.permanent(&what),
+                        other => self.passing(&format!("cannot be asked: {other}")),
+                    })?;
                 self.post(stream).await?
             }
         };
@@ -128,8 +139,9 @@ impl Endpoint {
             .header(AUTHORIZATION, self.authorization.clone())
             .body(Full::new(self.body.clone()))
             .map_err(|error| self.permanent(&format!("cannot be asked: {error}")))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(failed)?;
         let exchange = async move {
             let response = sender.send_request(request).await?;
             let status = response.status();
@@ -140,7 +152,8 @@ impl Endpoint {
         };
         let (answer, _) = tokio::join!(exchange, connection);
         let (status, body) = answer.map_err(failed)?;
-        let body = body.map_err(|error| self.passing(&format!("gave an answer that cannot be read: {error}")))?;
+        let body =
+            body.map_err(|error| self.passing(&format!("gave an answer that cannot be read: {error}")))?;
         Ok((status, body.to_bytes()))
     }
 
@@ -148,9 +161,13 @@ impl Endpoint {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let text = |key: &str| json.as_ref()?.get(key)?.as_str().filter(|text| !text.is_empty());
         if status.is_success() {
-            let token = text("access_token")
-                .ok_or_else(|| self.permanent("gave an answer without an access_token: is it one of OAuth 2?"))?;
-            let lifetime = json.as_ref().and_then(|json| json.get("expires_in")).and_then(seconds);
+            let token = text("access_token").ok_or_else(|| {
+                self.permanent("gave an answer without an access_token: is it one of OAuth 2?")
+            })?;
+            let lifetime = json
+                .as_ref()
+                .and_then(|json| json.get("expires_in"))
+                .and_then(seconds);
             return Ok(Issued {
                 token: Secret::new(token),
                 lifetime,
@@ -164,7 +181,9 @@ impl Endpoint {
         }
         Err(match status.as_u16() {
             408 | 425 | 429 | 500.. => self.passing(&said),
-            300..400 => self.permanent(&format!("{said}: redirects are not followed, give the final address")),
+            300..400 => self.permanent(&format!(
+                "{said}: redirects are not followed, give the final address"
+            )),
             _ => self.permanent(&format!(
                 "{said}: check sasl_oauthbearer_token_endpoint_url, sasl_oauthbearer_client_id, \
                  sasl_oauthbearer_client_secret and sasl_oauthbearer_scope"
@@ -251,7 +270,9 @@ mod tests {
     #[test]
     fn answers_are_told_apart() {
         let endpoint = endpoint("http://idp/token").unwrap();
-        let good = endpoint.read(StatusCode::OK, b"{\"access_token\":\"t\",\"expires_in\":\"60\"}").unwrap();
+        let good = endpoint
+            .read(StatusCode::OK, b"{\"access_token\":\"t\",\"expires_in\":\"60\"}")
+            .unwrap();
         assert_eq!(good.token.reveal(), "t");
         assert_eq!(good.lifetime, Some(Duration::from_secs(60)));
         let said = |status: u16, body: &str| {
@@ -271,7 +292,10 @@ mod tests {
             (200, "{\"access_token\":5}", "stays", "without an access_token"),
         ] {
             let (is, words) = said(status, body);
-            assert!(is == kind && words.contains(says) && !words.contains("marker"), "{is}: {words}");
+            assert!(
+                is == kind && words.contains(says) && !words.contains("marker"),
+                "{is}: {words}"
+            );
         }
     }
 }

@@ -36,7 +36,11 @@ mod tests {
             ("{}", None),
             ("[", None),
         ] {
-            assert_eq!(lifetime(&token(claims), now).map(|left| left.as_secs_f64()), seconds, "{claims}");
+            assert_eq!(
+                lifetime(&token(claims), now).map(|left| left.as_secs_f64()),
+                seconds,
+                "{claims}"
+            );
         }
     }
 

@@ -74,7 +74,10 @@ impl Login {
             SaslConfig::ScramSha512(login) => Exchange::Scram(ScramExchange::new(login, Hash::Sha512)?),
             SaslConfig::OauthBearer(oauth) => {
                 let tokens = self.tokens.as_ref().ok_or(ConnectionError::Closed)?;
-                Exchange::Oauth(OauthExchange::new(tokens.get(patience).await?, &oauth.extensions)?)
+                Exchange::Oauth(OauthExchange::new(
+                    tokens.get(patience).await?,
+                    &oauth.extensions,
+                )?)
             }
         })
     }
@@ -99,7 +102,9 @@ impl Login {
     /// What to change when a login is refused.
     pub(crate) fn advice(&self) -> &'static str {
         match &self.config {
-            SaslConfig::OauthBearer(_) => "check where the token comes from, its scope, audience and time of expiry",
+            SaslConfig::OauthBearer(_) => {
+                "check where the token comes from, its scope, audience and time of expiry"
+            }
             _ => "check sasl_username and sasl_password, and that the user exists for this mechanism",
         }
     }

@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn the_message_has_the_token_and_the_extensions() {
         let first = exchange("abc.def.").unwrap().first();
-        assert_eq!(first, b"n,,\x01auth=Bearer abc.def.\x01logicalCluster=lkc\x01traceId=1, 2\x01\x01");
+        assert_eq!(
+            first,
+            b"n,,\x01auth=Bearer abc.def.\x01logicalCluster=lkc\x01traceId=1, 2\x01\x01"
+        );
         let alone = OauthExchange::new(Secret::new("abc"), &BTreeMap::new()).unwrap();
         assert_eq!(alone.first(), b"n,,\x01auth=Bearer abc\x01\x01");
     }
@@ -108,7 +111,9 @@ mod tests {
     #[test]
     fn what_cannot_be_a_token_is_refused_without_being_shown() {
         for token in ["", "marker marker", "marker\u{1}", "märker"] {
-            let Err(error) = exchange(token) else { panic!("a token") };
+            let Err(error) = exchange(token) else {
+                panic!("a token")
+            };
             let words = error.to_string();
             assert!(words.contains("is none") && !words.contains("rker"), "{words}");
         }

@@ -43,7 +43,10 @@ enum State {
     /// Salt, iterations and the rest of the nonce are due.
     ServerFirst,
     /// The broker's proof is due.
-    ServerFinal { server_key: hmac::Key, auth_message: String },
+    ServerFinal {
+        server_key: hmac::Key,
+        auth_message: String,
+    },
     Done,
 }
 
@@ -72,7 +75,13 @@ impl Hash {
     /// The key that everything else is derived from.
     fn salted_password(self, password: &Secret, salt: &[u8], iterations: NonZeroU32) -> hmac::Key {
         let mut salted = vec![0; self.digest().output_len()];
-        pbkdf2::derive(self.pbkdf2(), iterations, salt, password.reveal().as_bytes(), &mut salted);
+        pbkdf2::derive(
+            self.pbkdf2(),
+            iterations,
+            salt,
+            password.reveal().as_bytes(),
+            &mut salted,
+        );
         hmac::Key::new(self.hmac(), &salted)
     }
 }
@@ -80,9 +89,9 @@ impl Hash {
 impl ScramExchange {
     pub(super) fn new(login: &Password, hash: Hash) -> Result<Self, ConnectionError> {
         let mut nonce = [0; NONCE_BYTES];
-        SystemRandom::new()
-            .fill(&mut nonce)
-            .map_err(|_| ConnectionError::Authentication("the system has no random numbers for a login".to_owned()))?;
+        SystemRandom::new().fill(&mut nonce).map_err(|_| {
+            ConnectionError::Authentication("the system has no random numbers for a login".to_owned())
+        })?;
         Ok(Self::with_nonce(login, hash, STANDARD.encode(nonce)))
     }
 
@@ -107,24 +116,33 @@ impl ScramExchange {
     }
 
     pub(super) fn respond(&mut self, message: &[u8]) -> Result<Step, String> {
-        let message = std::str::from_utf8(message).map_err(|_| "the broker's SCRAM message is no text".to_owned())?;
+        let message =
+            std::str::from_utf8(message).map_err(|_| "the broker's SCRAM message is no text".to_owned())?;
         if let Some(error) = message.strip_prefix("e=") {
             return Err(format!("the broker answered {error:?}"));
         }
         match std::mem::replace(&mut self.state, State::Done) {
             State::ServerFirst => self.prove(message),
-            State::ServerFinal { server_key, auth_message } => {
-                check_proof(message, &server_key, &auth_message).map(|()| Step::Done)
-            }
+            State::ServerFinal {
+                server_key,
+                auth_message,
+            } => check_proof(message, &server_key, &auth_message).map(|()| Step::Done),
             State::Done => Err("the broker sent a SCRAM message after the last one".to_owned()),
         }
     }
 
     /// Answers the broker's first message with the proof that the password is known.
     fn prove(&mut self, server_first: &str) -> Result<Step, String> {
-        let ServerFirst { nonce, salt, iterations } = ServerFirst::parse(server_first)?;
+        let ServerFirst {
+            nonce,
+            salt,
+            iterations,
+        } = ServerFirst::parse(server_first)?;
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
-            return Err("the broker's SCRAM nonce does not continue the client's: somebody may be in between".to_owned());
+            return Err(
+                "the broker's SCRAM nonce does not continue the client's: somebody may be in between"
+                    .to_owned(),
+            );
         }
         let salted = self.hash.salted_password(&self.password, &salt, iterations);
         let client_key = hmac::sign(&salted, b"Client Key");
@@ -182,7 +200,11 @@ impl<'a> ServerFirst<'a> {
             ));
         }
         let iterations = NonZeroU32::new(iterations).ok_or("no SCRAM iterations")?;
-        Ok(Self { nonce, salt, iterations })
+        Ok(Self {
+            nonce,
+            salt,
+            iterations,
+        })
     }
 }
 

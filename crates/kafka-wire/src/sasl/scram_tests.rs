@@ -3,7 +3,8 @@ use crate::config::SaslConfig;
 
 /// Of RFC 7677.
 const CLIENT_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
-const SERVER_FIRST: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+const SERVER_FIRST: &str =
+    "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 
 fn exchange(username: &str, password: &str, hash: Hash) -> ScramExchange {
     let SaslConfig::ScramSha256(login) = SaslConfig::scram_sha_256(username, Secret::new(password)) else {
@@ -25,7 +26,10 @@ fn runs_through(hash: Hash, proof: &str, signature: &str) {
     let answer = sent(exchange.respond(SERVER_FIRST.as_bytes()));
     let expected = format!("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p={proof}");
     assert_eq!(answer, expected);
-    assert_eq!(exchange.respond(format!("v={signature}").as_bytes()), Ok(Step::Done));
+    assert_eq!(
+        exchange.respond(format!("v={signature}").as_bytes()),
+        Ok(Step::Done)
+    );
     assert!(exchange.respond(b"v=").unwrap_err().contains("after the last"));
 }
 
@@ -67,13 +71,21 @@ fn a_broker_that_does_not_know_the_password_is_found_out() {
         let mut exchange = exchange("user", "pencil", Hash::Sha256);
         sent(exchange.respond(SERVER_FIRST.as_bytes()));
         let error = exchange.respond(signature.as_bytes()).unwrap_err();
-        assert!(error.contains("did not prove") || error.contains("no signature"), "{error}");
+        assert!(
+            error.contains("did not prove") || error.contains("no signature"),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn a_nonce_that_does_not_continue_ours_is_refused() {
-    for nonce in [CLIENT_NONCE, "somethingelse", "", "ROprNGfwEbeRWgbNEkqO%hvYDpWUa2"] {
+    for nonce in [
+        CLIENT_NONCE,
+        "somethingelse",
+        "",
+        "ROprNGfwEbeRWgbNEkqO%hvYDpWUa2",
+    ] {
         let error = exchange("user", "pencil", Hash::Sha256)
             .respond(format!("r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096").as_bytes())
             .unwrap_err();
@@ -115,6 +127,8 @@ fn what_is_no_message_is_an_error_and_no_panic() {
     ] {
         assert!(exchange("user", "pencil", Hash::Sha256).respond(message).is_err());
     }
-    let said = exchange("user", "pencil", Hash::Sha256).respond(b"e=unknown-user").unwrap_err();
+    let said = exchange("user", "pencil", Hash::Sha256)
+        .respond(b"e=unknown-user")
+        .unwrap_err();
     assert!(said.contains("unknown-user"), "{said}");
 }

@@ -71,9 +71,10 @@ impl Tokens {
             return Ok(kept.token.clone());
         }
         *kept = None;
-        let Issued { token, lifetime } = tokio::time::timeout(patience, self.fetch())
-            .await
-            .map_err(|_| ConnectionError::Token(format!("none came within {} s", patience.as_secs_f32())))??;
+        let Issued { token, lifetime } =
+            tokio::time::timeout(patience, self.fetch()).await.map_err(|_| {
+                ConnectionError::Token(format!("none came within {} s", patience.as_secs_f32()))
+            })??;
         let lifetime = lifetime.or_else(|| jwt::lifetime(token.reveal(), SystemTime::now()));
         let usable = lifetime.map_or(UNKNOWN, |lifetime| lifetime.mul_f64(USABLE));
         *kept = Instant::now().checked_add(usable).map(|until| Kept {
@@ -94,7 +95,10 @@ impl Tokens {
             Source::Command(words) => command::run(words).await?,
             Source::Endpoint(endpoint) => return endpoint.ask().await,
         };
-        Ok(Issued { token, lifetime: None })
+        Ok(Issued {
+            token,
+            lifetime: None,
+        })
     }
 }
 
@@ -177,11 +181,22 @@ mod tests {
             assert!(error.contains(says) && !error.contains("marker"), "{error}");
         }
         let nobody = TokenSource::Command(vec!["no-such-program-anywhere".to_owned(), "marker".to_owned()]);
-        let error = Tokens::load(&nobody).unwrap().get(PATIENCE).await.unwrap_err().to_string();
-        assert!(error.contains("cannot be started") && !error.contains("marker"), "{error}");
+        let error = Tokens::load(&nobody)
+            .unwrap()
+            .get(PATIENCE)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("cannot be started") && !error.contains("marker"),
+            "{error}"
+        );
         let error = Tokens::load(&TokenSource::File("/no/such/token".into())).unwrap();
         let error = error.get(PATIENCE).await.unwrap_err().to_string();
-        assert!(error.contains("/no/such/token cannot be read: No such file"), "{error}");
+        assert!(
+            error.contains("/no/such/token cannot be read: No such file"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

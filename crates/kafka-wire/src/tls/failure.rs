@@ -39,10 +39,14 @@ pub(crate) fn of_io(error: &io::Error) -> Option<ConnectionError> {
 pub(super) fn of_identity(error: &Error, shown: &ClientCertificate) -> String {
     let (certificate, key) = (shown.certificate_file.display(), shown.key_file.display());
     match error {
-        Error::InconsistentKeys(_) => format!("the private key in {key} does not belong to the certificate in {certificate}"),
+        Error::InconsistentKeys(_) => {
+            format!("the private key in {key} does not belong to the certificate in {certificate}")
+        }
         Error::InvalidCertificate(_) => format!("the certificate in {certificate} is damaged"),
         // The library's own words speak of the kind of key that it expects, never of the key.
-        _ => format!("the private key in {key} is damaged, or of a kind that is not supported (use RSA of 2048 bits or more, ECDSA P-256 or P-384, or Ed25519)"),
+        _ => format!(
+            "the private key in {key} is damaged, or of a kind that is not supported (use RSA of 2048 bits or more, ECDSA P-256 or P-384, or Ed25519)"
+        ),
     }
 }
 
@@ -55,7 +59,8 @@ fn describe(error: &Error) -> String {
         Error::AlertReceived(alert) => refused(*alert),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => NOT_TLS.to_owned(),
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            "the broker knows neither TLS 1.2 nor TLS 1.3: enable one of them (ssl.enabled.protocols)".to_owned()
+            "the broker knows neither TLS 1.2 nor TLS 1.3: enable one of them (ssl.enabled.protocols)"
+                .to_owned()
         }
         other => format!("the TLS session failed: {other}"),
     }
@@ -74,7 +79,9 @@ fn certificate(wrong: &CertificateError, host: &str, words: &Words) -> String {
             span(time, not_after)
         ),
         CertificateError::Expired => {
-            format!("the certificate of {host} has expired: renew it on the broker, or set this host's clock if that is wrong")
+            format!(
+                "the certificate of {host} has expired: renew it on the broker, or set this host's clock if that is wrong"
+            )
         }
         CertificateError::NotValidYetContext { time, not_before } => format!(
             "the certificate of {host} is valid only in {}: check the clock of this host",
@@ -156,7 +163,10 @@ fn names(presented: &[String]) -> String {
         return "no name at all (it has no subject alternative names)".to_owned();
     }
     let mut shown: Vec<&str> = (presented.iter().take(MOST))
-        .map(|name| name.split_once('(').map_or(name.as_str(), |(_, inner)| inner.trim_matches(['"', ')'])))
+        .map(|name| {
+            name.split_once('(')
+                .map_or(name.as_str(), |(_, inner)| inner.trim_matches(['"', ')']))
+        })
         .collect();
     if presented.len() > MOST {
         shown.push("...");
@@ -170,7 +180,10 @@ mod tests {
 
     #[test]
     fn names_are_shown_as_they_are_written() {
-        let presented = ["DnsName(\"kafka-1\")".to_owned(), "IpAddress(10.0.0.1)".to_owned()];
+        let presented = [
+            "DnsName(\"kafka-1\")".to_owned(),
+            "IpAddress(10.0.0.1)".to_owned(),
+        ];
         assert_eq!(names(&presented), "kafka-1, 10.0.0.1");
         assert!(names(&vec!["x".to_owned(); 9]).ends_with("x, ..."));
         assert!(names(&[]).contains("no name"));

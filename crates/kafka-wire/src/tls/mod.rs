@@ -37,7 +37,9 @@ struct Words {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("trusted", &self.words.trusted).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("trusted", &self.words.trusted)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,9 +68,9 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(shown) => {
                 let (chain, key) = identity(shown)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    invalid("security.tls", failure::of_identity(&error, shown))
-                })?
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| invalid("security.tls", failure::of_identity(&error, shown)))?
             }
         };
         Ok(Self {
@@ -87,7 +89,9 @@ impl Tls {
         host: &str,
     ) -> Result<TlsStream<TcpStream>, ConnectionError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            ConnectionError::Tls(format!("{host:?} is neither a host name nor an address that a certificate can be for"))
+            ConnectionError::Tls(format!(
+                "{host:?} is neither a host name nor an address that a certificate can be for"
+            ))
         })?;
         self.connector
             .connect(name, stream)
@@ -127,7 +131,10 @@ fn roots(file: Option<&Path>) -> Result<(RootCertStore, String), String> {
     let native = rustls_native_certs::load_native_certs();
     let (added, _) = store.add_parsable_certificates(native.certs);
     if added == 0 {
-        let why = native.errors.first().map_or(String::new(), |error| format!(" ({error})"));
+        let why = native
+            .errors
+            .first()
+            .map_or(String::new(), |error| format!(" ({error})"));
         return Err(format!(
             "the operating system has no certificates of authorities to trust{why}: install its package of CA \
              certificates, or give a file"
@@ -138,7 +145,13 @@ fn roots(file: Option<&Path>) -> Result<(RootCertStore, String), String> {
 
 fn identity(
     shown: &ClientCertificate,
-) -> Result<(Vec<CertificateDer<'static>>, rustls::pki_types::PrivateKeyDer<'static>), Error> {
+) -> Result<
+    (
+        Vec<CertificateDer<'static>>,
+        rustls::pki_types::PrivateKeyDer<'static>,
+    ),
+    Error,
+> {
     let wrong = |setting| move |reason| invalid("security.tls", format!("{reason} ({setting})"));
     let chain = pem::certificates(&shown.certificate_file).map_err(wrong("ssl_certificate_location"))?;
     let key = pem::private_key(&shown.key_file).map_err(wrong("ssl_key_location"))?;

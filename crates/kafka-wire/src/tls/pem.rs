@@ -33,7 +33,9 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 /// The private key of a file.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let bytes = read(path)?;
-    if contains(&bytes, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(&bytes, b"Proc-Type: 4,ENCRYPTED") {
+    if contains(&bytes, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || contains(&bytes, b"Proc-Type: 4,ENCRYPTED")
+    {
         return Err(format!(
             "the private key in {} is encrypted, which is not supported: decrypt it (`openssl pkey -in <file> -out \
              <new file>`) and protect the new file by its permissions",
@@ -97,11 +99,17 @@ mod tests {
         for (contents, says) in [
             (&b""[..], "no private key"),
             (b"marker", "no private key"),
-            (b"-----BEGIN PRIVATE KEY-----\nmarker!\n-----END PRIVATE KEY-----\n", "not base64"),
+            (
+                b"-----BEGIN PRIVATE KEY-----\nmarker!\n-----END PRIVATE KEY-----\n",
+                "not base64",
+            ),
             (b"-----BEGIN PRIVATE KEY-----\nmarker\n", "no \"-----END\" line"),
             (b"-----BEGIN PRIVATE KEY marker\nAAAA\n", "malformed"),
             (b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nmarker\n", "is encrypted"),
-            (b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nmarker\n", "is encrypted"),
+            (
+                b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nmarker\n",
+                "is encrypted",
+            ),
         ] {
             let file = file(contents);
             let error = private_key(file.path()).unwrap_err();
@@ -117,7 +125,10 @@ mod tests {
             assert!(error.contains("convert it to PEM"), "{error}");
         }
         let error = certificates(Path::new("/no/such/file.pem")).unwrap_err();
-        assert!(error.contains("cannot read /no/such/file.pem: No such file"), "{error}");
+        assert!(
+            error.contains("cannot read /no/such/file.pem: No such file"),
+            "{error}"
+        );
         let error = certificates(Path::new("/")).unwrap_err();
         assert!(error.contains("cannot read /"), "{error}");
     }

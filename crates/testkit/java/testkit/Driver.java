@@ -36,6 +36,7 @@ public final class Driver {
         new MemberCommands(clients).register(commands);
         new PositionCommands(clients).register(commands);
         new RawCommands(clients).register(commands);
+        new SecurityCommands(clients).register(commands);
         commands.put("ping", (args, reply) -> reply.ok(JsonNodeFactory.instance.objectNode()));
     }
 

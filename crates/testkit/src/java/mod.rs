@@ -9,6 +9,7 @@ mod positions;
 mod produce;
 mod raw;
 mod records;
+mod security;
 mod topics;
 
 use std::collections::BTreeMap;
