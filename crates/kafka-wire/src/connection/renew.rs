@@ -19,8 +19,9 @@ use crate::sasl::{Exchange, Login};
 const SHORTEST: Duration = Duration::from_millis(1_050);
 /// Some brokers announce lifetimes of centuries.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Between two attempts to get a token.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two attempts to get a token: a part of the time that is left, within bounds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Keeps the login of one connection alive.
 pub(super) struct Renewal {
@@ -69,10 +70,13 @@ impl Renewal {
     /// What is sent for a login. An endpoint of tokens that is down for a while is asked again until the session ends.
     async fn begin(&self, session_ends: Instant) -> Result<Exchange, ConnectionError> {
         loop {
-            match self.login.begin(self.timeout).await {
-                Err(cause @ ConnectionError::Token(_)) if Instant::now() + PAUSE < session_ends => {
+            let outcome = self.login.begin(self.timeout).await;
+            let left = session_ends.saturating_duration_since(Instant::now());
+            let pause = (left / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            match outcome {
+                Err(cause @ ConnectionError::Token(_)) if pause < left => {
                     tracing::warn!(%cause, "will ask for a token again");
-                    sleep(PAUSE).await;
+                    sleep(pause).await;
                 }
                 outcome => return outcome,
             }
