@@ -37,14 +37,26 @@ pub enum Error {
     },
 
     /// None of the bootstrap servers could be reached. Each address is listed with its own cause.
-    #[error("no bootstrap server could be reached; check the addresses and that this host may connect to them{}", Listed(.failures))]
+    #[error(
+        "no bootstrap server {}{}",
+        if any_about_security(.failures) { "can be used" } else {
+            "could be reached; check the addresses and that this host may connect to them"
+        },
+        Listed(.failures)
+    )]
     Bootstrap {
         /// One entry per address that was tried, in order.
         failures: Vec<ConnectFailure>,
     },
 
     /// A broker of the cluster could not be reached, at none of the addresses of its host name.
-    #[error("{broker} could not be reached; check its advertised listener and that this host may connect to it{}", Listed(.failures))]
+    #[error(
+        "{broker} {}{}",
+        if any_about_security(.failures) { "cannot be used" } else {
+            "could not be reached; check its advertised listener and that this host may connect to it"
+        },
+        Listed(.failures)
+    )]
     Unreachable {
         /// Node id and address.
         broker: Arc<str>,
@@ -194,9 +206,7 @@ impl Error {
         match self {
             Self::NotSent { source, .. } | Self::InDoubt { source, .. } => source.may_pass(),
             Self::Bootstrap { failures } | Self::Unreachable { failures, .. } => {
-                // What is wrong at one address of a host is not made good by another that did not answer.
-                !failures.iter().any(|failure| failure.cause.is_about_security())
-                    && failures.iter().any(|failure| failure.cause.may_pass())
+                !any_about_security(failures) && failures.iter().any(|failure| failure.cause.may_pass())
             }
             Self::UnknownBroker { .. } | Self::NotReady { .. } => true,
             Self::Kafka(error) => error.code.is_retriable(),
@@ -381,6 +391,12 @@ impl ConnectionError {
     pub(crate) fn is_about_security(&self) -> bool {
         matches!(self, Self::Tls(_) | Self::Authentication(_))
     }
+}
+
+/// Where security stands in the way, there is nothing to check about addresses: the causes say what to change. And what is
+/// wrong at one address of a host is not made good by another that did not answer.
+fn any_about_security(failures: &[ConnectFailure]) -> bool {
+    failures.iter().any(|failure| failure.cause.is_about_security())
 }
 
 /// `: a: cause; b: cause`

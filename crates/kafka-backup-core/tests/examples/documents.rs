@@ -50,7 +50,9 @@ impl Block {
     fn check(&self) -> Result<Config, String> {
         // The variables that the documentation sets.
         let text = self.text.replace("${TARGET}", "dr-kafka-1:9092");
-        let text = text.replace("${KAFKA_PASSWORD}", "s3cret").replace("${CLIENT_SECRET}", "s3cret");
+        let text = text
+            .replace("${KAFKA_PASSWORD}", "s3cret")
+            .replace("${CLIENT_SECRET}", "s3cret");
         let mode = mode(&text);
         // A mistake is shown without what surrounds it; what is right must be right as it stands.
         let text = if self.is_whole() && self.info == "yaml" {
@@ -152,7 +154,9 @@ fn documented_keys() -> Vec<String> {
 fn the_reference_has_every_key_and_no_other() {
     let mut documented = documented_keys();
     // The program itself says which keys it knows, when it is given one that is like none of them.
-    let sections = ["", "source", "target", "security", "topics", "storage", "backup", "restore"];
+    let sections = [
+        "", "source", "target", "security", "topics", "storage", "backup", "restore",
+    ];
     let mut known: Vec<String> = Vec::new();
     for section in sections {
         for key in keys_of(section) {

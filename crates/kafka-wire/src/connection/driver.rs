@@ -196,33 +196,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     fn handle(&mut self, event: Event) -> Result<(), ConnectionError> {
         match event {
             Event::Closed => Err(ConnectionError::Closed),
-            Event::Command(Some(Command::Start(started))) => {
-                self.used = Instant::now();
-                if let Some(started) = self.parking.park(started) {
-                    self.start(*started, false);
-                }
-                Ok(())
-            }
-            Event::Command(Some(Command::Login(started))) => {
-                self.start(*started, true);
-                Ok(())
-            }
-            Event::Command(Some(Command::Park(quiet))) => {
-                self.parking.open(quiet);
-                Ok(())
-            }
-            Event::Command(Some(Command::Unpark)) => {
-                for parked in self.parking.close() {
-                    self.start(*parked, false);
-                }
-                Ok(())
-            }
-            Event::Command(Some(Command::End(cause))) => Err(cause),
-            Event::Command(Some(Command::Mute(pause))) => {
-                let until = Instant::now() + pause.min(LONGEST_MUTE);
-                self.muted_until = Some(self.muted_until.map_or(until, |muted| muted.max(until)));
-                Ok(())
-            }
+            Event::Command(Some(command)) => self.obey(command),
             Event::Command(None) => {
                 self.accepting = false;
                 Ok(())
@@ -240,6 +214,30 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             Event::Written(Err(error)) | Event::Flushed(Err(error)) => Err(ConnectionError::io(error)),
             Event::Timer => self.expire(),
         }
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), ConnectionError> {
+        match command {
+            Command::Start(started) => {
+                self.used = Instant::now();
+                if let Some(started) = self.parking.park(started) {
+                    self.start(*started, false);
+                }
+            }
+            Command::Login(started) => self.start(*started, true),
+            Command::Mute(pause) => {
+                let until = Instant::now() + pause.min(LONGEST_MUTE);
+                self.muted_until = Some(self.muted_until.map_or(until, |muted| muted.max(until)));
+            }
+            Command::Park(quiet) => self.parking.open(quiet),
+            Command::Unpark => {
+                for parked in self.parking.close() {
+                    self.start(*parked, false);
+                }
+            }
+            Command::End(cause) => return Err(cause),
+        }
+        Ok(())
     }
 
     fn start(&mut self, started: Started, is_login: bool) {

@@ -11,7 +11,6 @@ use kafka_protocol::protocol::Encodable;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
-use super::Api;
 use super::buffers::BufferPool;
 use super::driver::{Driver, DriverOptions};
 use super::fake::{Seen, framed, parse};
@@ -153,19 +152,17 @@ async fn an_unused_connection_is_renewed_again_and_again() {
 #[tokio::test(start_paused = true)]
 async fn renewals_do_not_keep_a_connection_that_nobody_uses() {
     let mut bench = bench();
+    let ended = bench.ended.clone();
     let mut renewals = 0;
-    while !bench.ended.is_cancelled() {
+    while !ended.is_cancelled() {
         tokio::select! {
+            biased;
+            () = ended.cancelled() => {}
             () = bench.take_login(0) => renewals += 1,
-            () = bench_ended(&bench.ended.clone()) => {}
         }
     }
     assert!((9..=12).contains(&renewals), "{renewals}");
     assert!(!bench.link.is_open());
-}
-
-async fn bench_ended(ended: &CancellationToken) {
-    ended.cancelled().await;
 }
 
 #[tokio::test(start_paused = true)]
