@@ -87,14 +87,19 @@ impl Bench {
         self.answer(seen, &body).await;
     }
 
-    /// Plays the broker's part of a login, and answers it with an error code.
-    async fn take_login(&mut self, code: i16) {
+    /// Plays the broker's part of a login.
+    async fn take_login(&mut self) {
         let handshake = self.read().await;
+        self.take_rest_of_login(&handshake, 0).await;
+    }
+
+    /// Plays what comes after the first message, and answers the login with an error code.
+    async fn take_rest_of_login(&mut self, handshake: &Seen, code: i16) {
         assert_eq!(
             handshake.read::<SaslHandshakeRequest>().mechanism.as_str(),
             "PLAIN"
         );
-        self.answer_with(&handshake, &SaslHandshakeResponse::default())
+        self.answer_with(handshake, &SaslHandshakeResponse::default())
             .await;
         let message = self.read().await;
         assert_eq!(
@@ -128,7 +133,7 @@ async fn a_login_waits_for_what_is_under_way_and_holds_back_what_comes_later() {
     bench.is_quiet().await;
     bench.answer(&seen, b"1").await;
     assert_eq!(&first.await.unwrap()[..], b"1");
-    bench.take_login(0).await;
+    bench.take_login().await;
     for (pending, expected) in later.into_iter().zip([&b"second"[..], b"third"]) {
         let seen = bench.read().await;
         assert_eq!(seen.body, expected);
@@ -141,7 +146,7 @@ async fn a_login_waits_for_what_is_under_way_and_holds_back_what_comes_later() {
 async fn an_unused_connection_is_renewed_again_and_again() {
     let mut bench = bench();
     for _ in 0..3 {
-        bench.take_login(0).await;
+        bench.take_login().await;
         let pending = bench.start(b"x");
         let seen = bench.read().await;
         bench.answer(&seen, b"ok").await;
@@ -158,7 +163,7 @@ async fn renewals_do_not_keep_a_connection_that_nobody_uses() {
         tokio::select! {
             biased;
             () = ended.cancelled() => {}
-            () = bench.take_login(0) => renewals += 1,
+            () = bench.take_login() => renewals += 1,
         }
     }
     assert!((9..=12).contains(&renewals), "{renewals}");
@@ -168,9 +173,9 @@ async fn renewals_do_not_keep_a_connection_that_nobody_uses() {
 #[tokio::test(start_paused = true)]
 async fn a_login_that_is_refused_ends_the_connection_and_says_why() {
     let mut bench = bench();
-    tokio::time::sleep(SESSION).await;
+    let handshake = bench.read().await;
     let parked = bench.start(b"parked");
-    bench.take_login(58).await;
+    bench.take_rest_of_login(&handshake, 58).await;
     let Err(Error::NotSent { source, .. }) = parked.await else {
         panic!("it was not sent")
     };

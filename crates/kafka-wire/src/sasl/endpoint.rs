@@ -52,7 +52,8 @@ impl Endpoint {
             setting: "security.sasl",
             reason: format!("the address of the token endpoint {reason}"),
         };
-        let url: Uri = (asked.endpoint_url.parse()).map_err(|_| wrong("cannot be read"))?;
+        let url: Uri =
+            (asked.endpoint_url.parse()).map_err(|_| wrong("is not of the form https://host/path"))?;
         let authority = url
             .authority()
             .ok_or_else(|| wrong("does not begin with https:// or http://"))?;
@@ -249,8 +250,8 @@ mod tests {
             ("idp/token", "https://"),
             ("ftp://idp/token", "https://"),
             ("https://user:marker@idp/token", "name or a password"),
-            ("https://id p/", "cannot be read"),
-            ("", "cannot be read"),
+            ("https://id p/", "of the form"),
+            ("", "of the form"),
         ] {
             let error = endpoint(url).unwrap_err().to_string();
             assert!(error.contains(says) && !error.contains("marker"), "{error}");

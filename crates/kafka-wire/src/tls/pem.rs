@@ -68,7 +68,7 @@ fn damaged(path: &Path, error: &PemError) -> String {
     let what = match error {
         PemError::MissingSectionEnd { .. } => "a section has no \"-----END\" line",
         PemError::IllegalSectionStart { .. } => "a \"-----BEGIN\" line is malformed",
-        PemError::Base64Decode(_) => "what is between two markers is not base64",
+        PemError::Base64Decode(_) => "what is between BEGIN and END is not base64",
         _ => "it is not well-formed",
     };
     format!("{} cannot be read as PEM: {what}", path.display())
