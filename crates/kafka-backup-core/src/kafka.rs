@@ -3,7 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use kafka_wire::Cluster;
-pub use kafka_wire::ClusterConfig;
+pub use kafka_wire::{
+    ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig, Secret, Security,
+    TlsConfig, TokenSource,
+};
 use restore_engine::{Error, Result};
 
 /// A client of one Kafka cluster. Clones share the connection.

@@ -16,7 +16,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::config::ClusterConfig;
-use crate::connection::{Link, Role};
+use crate::connection::{Link, Role, Secured};
 use crate::error::Error;
 use crate::retry::{Effect, Retry};
 
@@ -68,9 +68,10 @@ impl Cluster {
     /// [`Error::InvalidConfig`], or [`Error::Bootstrap`] with the cause for each address.
     pub async fn connect(config: ClusterConfig) -> Result<Self, Error> {
         config.validate()?;
+        let secured = Secured::load(&config.security).await?;
         let cluster = Self {
             inner: Arc::new(Inner {
-                links: links::Links::new(&config)?,
+                links: links::Links::new(&config, secured)?,
                 leaders: leaders::LeaderCache::default(),
                 refresh: refresh::Refresh::default(),
                 coordinators: coordinators::CoordinatorCache::default(),

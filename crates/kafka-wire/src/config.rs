@@ -1,9 +1,15 @@
 //! How to reach a cluster, and how patient to be with it.
 
+mod sasl;
+mod security;
+
 use std::time::Duration;
 
 use crate::connection::BrokerAddress;
 use crate::error::Error;
+
+pub use sasl::{ClientCredentials, OauthBearer, Password, SaslConfig, TokenSource};
+pub use security::{ClientCertificate, Security, TlsConfig};
 
 /// Settings of a [`Cluster`](crate::Cluster).
 ///
@@ -25,7 +31,10 @@ pub struct ClusterConfig {
     pub bootstrap: Vec<String>,
     /// Name that the brokers show in their logs, quotas and metrics for this client.
     pub client_id: String,
-    /// Time to establish one TCP connection to one address, and to agree on protocol versions over it.
+    /// Encryption and login.
+    pub security: Security,
+    /// Time to establish one TCP connection to one address; again for the TLS handshake, to agree on protocol versions,
+    /// and to log in.
     pub connect_timeout: Duration,
     /// Time without any progress (no byte written of it, none received for it) after which a request that the
     /// broker is due to answer is given up and its connection closed.
@@ -59,6 +68,7 @@ impl ClusterConfig {
         Self {
             bootstrap: bootstrap.into_iter().map(Into::into).collect(),
             client_id: "kafka-backup".to_owned(),
+            security: Security::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             retry_timeout: Duration::from_secs(60),
@@ -95,6 +105,9 @@ impl ClusterConfig {
         }
         if self.max_response_bytes < 1024 {
             return Err(invalid("max_response_bytes", "must be at least 1024"));
+        }
+        if let Some(sasl) = &self.security.sasl {
+            sasl.validate()?;
         }
         Ok(())
     }

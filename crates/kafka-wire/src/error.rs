@@ -37,14 +37,26 @@ pub enum Error {
     },
 
     /// None of the bootstrap servers could be reached. Each address is listed with its own cause.
-    #[error("no bootstrap server could be reached; check the addresses and that this host may connect to them{}", Listed(.failures))]
+    #[error(
+        "no bootstrap server {}{}",
+        if any_about_security(.failures) { "can be used" } else {
+            "could be reached; check the addresses and that this host may connect to them"
+        },
+        Listed(.failures)
+    )]
     Bootstrap {
         /// One entry per address that was tried, in order.
         failures: Vec<ConnectFailure>,
     },
 
     /// A broker of the cluster could not be reached, at none of the addresses of its host name.
-    #[error("{broker} could not be reached; check its advertised listener and that this host may connect to it{}", Listed(.failures))]
+    #[error(
+        "{broker} {}{}",
+        if any_about_security(.failures) { "cannot be used" } else {
+            "could not be reached; check its advertised listener and that this host may connect to it"
+        },
+        Listed(.failures)
+    )]
     Unreachable {
         /// Node id and address.
         broker: Arc<str>,
@@ -194,7 +206,7 @@ impl Error {
         match self {
             Self::NotSent { source, .. } | Self::InDoubt { source, .. } => source.may_pass(),
             Self::Bootstrap { failures } | Self::Unreachable { failures, .. } => {
-                failures.iter().any(|failure| failure.cause.may_pass())
+                !any_about_security(failures) && failures.iter().any(|failure| failure.cause.may_pass())
             }
             Self::UnknownBroker { .. } | Self::NotReady { .. } => true,
             Self::Kafka(error) => error.code.is_retriable(),
@@ -308,6 +320,27 @@ pub enum ConnectionError {
          a listener that requires TLS or SASL does that"
     )]
     Rejected,
+    /// The broker closed the connection at the first request after versions were agreed on, and nobody had logged in.
+    #[error(
+        "the broker closed the connection at the first request, which it does to clients that have to log in: \
+         set security_protocol to SASL_PLAINTEXT or SASL_SSL, or use another listener"
+    )]
+    LoginExpected,
+    /// The TLS session could not be established, or the other side ended it. Says what to change.
+    #[error("{0}")]
+    Tls(String),
+    /// The broker closed the connection during the TLS handshake.
+    #[error(
+        "the broker closed the connection during the TLS handshake: a listener without TLS does that (check the port \
+         and security_protocol), and a broker that stops"
+    )]
+    NoTls,
+    /// The login was refused, or could not be tried. Says what to change.
+    #[error("{0}")]
+    Authentication(String),
+    /// No token for the login could be had, for a reason that may pass.
+    #[error("no token for the login: {0}")]
+    Token(String),
     /// The broker did not answer in time. The connection was closed, as answers come in order.
     #[error("no answer within {} s", .0.as_secs_f32())]
     NoAnswer(Duration),
@@ -327,6 +360,9 @@ pub enum ConnectionError {
 
 impl ConnectionError {
     pub(crate) fn io(error: io::Error) -> Self {
+        if let Some(tls) = crate::tls::of_io(&error) {
+            return tls;
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::ClosedByBroker,
             _ => Self::Io(Arc::new(error)),
@@ -335,8 +371,32 @@ impl ConnectionError {
 
     /// Whether a new connection may do better.
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::Closed | Self::Protocol(_))
+        !matches!(self, Self::Closed | Self::Protocol(_)) && !self.is_about_security()
     }
+
+    /// Whether the other side closed the connection.
+    pub(crate) fn is_hang_up(&self) -> bool {
+        match self {
+            Self::ClosedByBroker => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether encryption or login cannot work as they are set. Nothing passes by trying again, and trying wrong
+    /// passwords again may lock an account.
+    pub(crate) fn is_about_security(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Authentication(_))
+    }
+}
+
+/// Where security stands in the way, there is nothing to check about addresses: the causes say what to change. And what is
+/// wrong at one address of a host is not made good by another that did not answer.
+fn any_about_security(failures: &[ConnectFailure]) -> bool {
+    failures.iter().any(|failure| failure.cause.is_about_security())
 }
 
 /// `: a: cause; b: cause`

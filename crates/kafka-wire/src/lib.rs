@@ -35,13 +35,15 @@
 //! ```
 //!
 //! What this crate is not: a general client. It has no consumer that joins a group, no partitioner, no transactions on the
-//! writing side, no TLS or SASL yet. It does list, describe and reposition the groups of others.
+//! writing side. It does list, describe and reposition the groups of others. Connections are secured by TLS and SASL
+//! ([`Security`]).
 //!
 //! | area | what it does | APIs and versions |
 //! |---|---|---|
 //! | [`batch`], [`codec`] | headers, record walk, transcoding, compression; no I/O | formats 0, 1 (reading) and 2 |
 //! | [`FetchStream`] | many partitions from start to end offset, committed data | Fetch 4 to 17 |
 //! | [`Producer`] | whole batches, each once, at the offset that was expected | InitProducerId, Produce 3 to 13 |
+//! | [`Security`] | TLS, client certificates, `PLAIN`, `SCRAM`, `OAUTHBEARER`, renewed while the connection works | SaslHandshake 1, SaslAuthenticate 0 to 2 |
 //! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups, who may do what | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, CreatePartitions, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups, DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets, DescribeAcls, DescribeClientQuotas, DescribeUserScramCredentials |
 //!
 //! Versions are negotiated on every connection, as the intersection of what the broker offers and what this crate can
@@ -63,6 +65,9 @@ mod offsets;
 mod problem;
 mod produce;
 mod retry;
+mod sasl;
+mod secret;
+mod tls;
 mod topics;
 mod transactions;
 mod verdict;
@@ -72,7 +77,10 @@ pub use cluster::{
     Broker, Cluster, Metadata, PartitionMetadata, PartitionResults, TopicFilter, TopicMetadata,
     TopicPartition,
 };
-pub use config::ClusterConfig;
+pub use config::{
+    ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig, Security,
+    TlsConfig, TokenSource,
+};
 pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
 
 pub use admin::{
@@ -88,6 +96,7 @@ pub use groups::{
 pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
 pub use problem::PartitionProblem;
 pub use produce::{PartitionWriter, Producer, ProducerOptions};
+pub use secret::Secret;
 pub use topics::{
     ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewPartitions, NewTopic, TopicResults,
 };

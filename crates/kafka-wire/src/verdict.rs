@@ -25,6 +25,7 @@ impl Error {
             Self::NotSent { source, .. } | Self::InDoubt { source, .. } => match source {
                 ConnectionError::Closed => Verdict::Stays,
                 ConnectionError::Protocol(_) => Verdict::Odd,
+                source if source.is_about_security() => Verdict::Stays,
                 _ => Verdict::Passes,
             },
             // An error that the broker cannot name, and a batch that was damaged on the way.
@@ -77,6 +78,9 @@ mod tests {
         assert!(lost(ConnectionError::Closed).is_final(0));
         assert!(Error::Closed.is_final(0));
         assert!(!lost(ConnectionError::ClosedByBroker).is_final(1000));
+        assert!(lost(ConnectionError::Authentication("no".to_owned())).is_final(0));
+        assert!(lost(ConnectionError::Tls("no".to_owned())).is_final(0));
+        assert!(!lost(ConnectionError::Token("later".to_owned())).is_final(1000));
         let nonsense = lost(ConnectionError::Protocol("?".to_owned()));
         assert!(!nonsense.is_final(MOST_ODD_FAILURES - 1) && nonsense.is_final(MOST_ODD_FAILURES));
     }

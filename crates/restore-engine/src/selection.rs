@@ -83,6 +83,7 @@ mod tests {
     fn topics(include: &[&str], exclude: &[&str]) -> ClusterTopics {
         let own = |globs: &[&str]| globs.iter().map(|g| (*g).to_owned()).collect();
         ClusterTopics {
+            security: kafka_wire::Security::default(),
             bootstrap_servers: Vec::new(),
             include: own(include),
             exclude: own(exclude),

@@ -163,7 +163,7 @@ impl ThreePhaseRestore {
     }
 
     async fn connect(&self) -> Result<Cluster> {
-        let config = ClusterConfig::new(self.config.target.bootstrap_servers.clone());
+        let config = ClusterConfig::from(self.config.target.clone());
         Cluster::connect(config)
             .await
             .map_err(Error::kafka("connecting to the target cluster"))

@@ -63,6 +63,12 @@ pub enum Error {
         /// What is the matter.
         why: &'static str,
     },
+    /// A certificate could not be made.
+    #[error("cannot make a certificate: {why}")]
+    Certificate {
+        /// Why.
+        why: String,
+    },
     /// No loopback port could be reserved.
     #[error("no free loopback port was found")]
     NoFreePort,

@@ -55,6 +55,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("Records.java", include_str!("../java/testkit/Records.java")),
     ("Reply.java", include_str!("../java/testkit/Reply.java")),
     (
+        "SecurityCommands.java",
+        include_str!("../java/testkit/SecurityCommands.java"),
+    ),
+    (
         "ShareCommands.java",
         include_str!("../java/testkit/ShareCommands.java"),
     ),

@@ -21,7 +21,8 @@
 //! Children die with the process that started them, whatever ended it. Nothing here is bound to the runtime it was
 //! made in, so that one cluster can be shared by all tests of a binary through a `tokio::sync::OnceCell`.
 
-pub use cluster::{Cluster, ClusterOptions, Tuning};
+pub use certificates::{Authority, Identity, Validity};
+pub use cluster::{Cluster, ClusterOptions, Mechanism, Tuning};
 pub use error::{Error, JavaError, Result};
 pub use java::{
     Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,
@@ -36,6 +37,7 @@ pub use tools::consumer_groups_script;
 
 mod archives;
 mod cache;
+mod certificates;
 mod cluster;
 mod error;
 mod jars;

@@ -4,6 +4,7 @@
 //! - [`guide`]: the guide's configurations and commands word for word, its script run with Kafka's own tool
 //! - [`three_phases`]: a cluster backed up, stopped, restored elsewhere; every record and every position compared
 //! - [`s3`]: the guide's configurations, with their bucket
+//! - [`secured`]: a cluster that wants TLS and a login
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
 //!
 //! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`program`] runs
@@ -20,5 +21,6 @@ mod positions;
 mod program;
 mod refusals;
 mod s3;
+mod secured;
 mod source;
 mod three_phases;

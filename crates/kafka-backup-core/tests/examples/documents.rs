@@ -48,8 +48,11 @@ impl Block {
     }
 
     fn check(&self) -> Result<Config, String> {
-        // The one variable that the documentation sets.
+        // The variables that the documentation sets.
         let text = self.text.replace("${TARGET}", "dr-kafka-1:9092");
+        let text = text
+            .replace("${KAFKA_PASSWORD}", "s3cret")
+            .replace("${CLIENT_SECRET}", "s3cret");
         let mode = mode(&text);
         // A mistake is shown without what surrounds it; what is right must be right as it stands.
         let text = if self.is_whole() && self.info == "yaml" {
@@ -151,14 +154,16 @@ fn documented_keys() -> Vec<String> {
 fn the_reference_has_every_key_and_no_other() {
     let mut documented = documented_keys();
     // The program itself says which keys it knows, when it is given one that is like none of them.
-    let sections = ["", "source", "target", "topics", "storage", "backup", "restore"];
+    let sections = [
+        "", "source", "target", "security", "topics", "storage", "backup", "restore",
+    ];
     let mut known: Vec<String> = Vec::new();
     for section in sections {
         for key in keys_of(section) {
             let name = match section {
                 "" if sections.contains(&key.as_str()) => continue,
                 "" => key,
-                "source" | "target" if key == "topics" => continue,
+                "source" | "target" if sections.contains(&key.as_str()) => continue,
                 "topics" => {
                     known.push(format!("source.topics.{key}"));
                     format!("target.topics.{key}")
@@ -177,7 +182,7 @@ fn keys_of(section: &str) -> Vec<String> {
     let unlike = "qqqqqqqqqqqqqqqqqqqq: 1";
     let text = match section {
         "" => unlike.to_owned(),
-        "topics" => format!("source:\n  topics:\n    {unlike}"),
+        "security" | "topics" => format!("source:\n  {section}:\n    {unlike}"),
         section => format!("{section}:\n  {unlike}"),
     };
     let error = Config::from_yaml(&text, "f").unwrap_err().to_string();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::metadata::Broker;
 use crate::config::ClusterConfig;
-use crate::connection::{BrokerAddress, Dialer, Link, Role};
+use crate::connection::{BrokerAddress, Dialer, Link, Role, Secured};
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -58,10 +58,10 @@ impl Content {
 }
 
 impl Links {
-    pub(super) fn new(config: &ClusterConfig) -> Result<Self, Error> {
+    pub(super) fn new(config: &ClusterConfig, secured: Secured) -> Result<Self, Error> {
         Ok(Self {
             bootstrap: config.addresses()?,
-            dialer: Dialer::new(config),
+            dialer: Dialer::new(config, secured),
             state: Mutex::default(),
             bootstrap_slot: Slot::default(),
         })

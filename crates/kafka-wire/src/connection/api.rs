@@ -101,6 +101,7 @@ apis! {
     10 FindCoordinator from 1: FindCoordinatorRequest => FindCoordinatorResponse, throttle_time_ms;
     15 DescribeGroups from 0: DescribeGroupsRequest => DescribeGroupsResponse, throttle_time_ms;
     16 ListGroups from 0: ListGroupsRequest => ListGroupsResponse, throttle_time_ms;
+    17 SaslHandshake from 1: SaslHandshakeRequest => SaslHandshakeResponse;
     18 ApiVersions from 0: ApiVersionsRequest => ApiVersionsResponse, throttle_time_ms;
     19 CreateTopics from 2: CreateTopicsRequest => CreateTopicsResponse, throttle_time_ms;
     20 DeleteTopics from 1: DeleteTopicsRequest => DeleteTopicsResponse, throttle_time_ms;
@@ -110,6 +111,7 @@ apis! {
     27 WriteTxnMarkers from 0: WriteTxnMarkersRequest => WriteTxnMarkersResponse;
     29 DescribeAcls from 1: DescribeAclsRequest => DescribeAclsResponse, throttle_time_ms;
     32 DescribeConfigs from 1: DescribeConfigsRequest => DescribeConfigsResponse, throttle_time_ms;
+    36 SaslAuthenticate from 0: SaslAuthenticateRequest => SaslAuthenticateResponse;
     37 CreatePartitions from 0: CreatePartitionsRequest => CreatePartitionsResponse, throttle_time_ms;
     42 DeleteGroups from 0: DeleteGroupsRequest => DeleteGroupsResponse, throttle_time_ms;
     44 IncrementalAlterConfigs from 0: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, throttle_time_ms;
@@ -157,6 +159,7 @@ mod tests {
             DescribeAclsRequest CreatePartitionsRequest DescribeClientQuotasRequest
             DescribeUserScramCredentialsRequest ShareGroupDescribeRequest DescribeShareGroupOffsetsRequest
             AlterShareGroupOffsetsRequest DeleteShareGroupOffsetsRequest
+            SaslHandshakeRequest SaslAuthenticateRequest
         }
     }
 

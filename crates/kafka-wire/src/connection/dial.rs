@@ -1,4 +1,5 @@
-//! Opening connections: every address of a host is tried, then versions are agreed on.
+//! Opening connections: every address of a host is tried. A connection is secured, versions are agreed on, and the client
+//! logs in; then it is ready for use.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +13,11 @@ use super::address::BrokerAddress;
 use super::buffers::BufferPool;
 use super::driver::{Driver, DriverOptions};
 use super::link::Link;
+use super::login::log_in;
 use super::negotiate::{FIRST, negotiate};
+use super::renew::Renewal;
+use super::secured::Secured;
+use super::stream::Stream;
 use crate::config::ClusterConfig;
 use crate::error::{ConnectFailure, ConnectionError};
 
@@ -20,7 +25,9 @@ use crate::error::{ConnectFailure, ConnectionError};
 #[derive(Debug)]
 pub(crate) struct Dialer {
     client_id: Arc<str>,
+    secured: Secured,
     connect_timeout: Duration,
+    request_timeout: Duration,
     idle_timeout: Duration,
     max_response_bytes: usize,
     pool: BufferPool,
@@ -29,10 +36,12 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(config: &ClusterConfig) -> Self {
+    pub(crate) fn new(config: &ClusterConfig, secured: Secured) -> Self {
         Self {
             client_id: config.client_id.as_str().into(),
+            secured,
             connect_timeout: config.connect_timeout,
+            request_timeout: config.request_timeout,
             idle_timeout: config.idle_timeout,
             max_response_bytes: config.max_response_bytes,
             pool: BufferPool::new(config.recycled_buffer_bytes),
@@ -63,7 +72,7 @@ impl Dialer {
                 failures.push(failed(address.to_string(), ConnectionError::Closed));
                 break;
             }
-            match self.connect(socket, broker).await {
+            match self.connect(socket, &address.host, broker).await {
                 Ok(link) => return Ok(link),
                 Err(cause) => {
                     tracing::debug!(%broker, %socket, %cause, "cannot connect");
@@ -93,10 +102,15 @@ impl Dialer {
         Ok(sockets)
     }
 
-    async fn connect(&self, socket: SocketAddr, broker: &Arc<str>) -> Result<Link, ConnectionError> {
-        match self.connect_with(socket, broker, FIRST).await {
+    async fn connect(
+        &self,
+        socket: SocketAddr,
+        host: &str,
+        broker: &Arc<str>,
+    ) -> Result<Link, ConnectionError> {
+        match self.connect_with(socket, host, broker, FIRST).await {
             // Some brokers hang up on a version that they do not know.
-            Err(ConnectionError::Rejected) => self.connect_with(socket, broker, 0).await,
+            Err(ConnectionError::Rejected) => self.connect_with(socket, host, broker, 0).await,
             outcome => outcome,
         }
     }
@@ -104,30 +118,62 @@ impl Dialer {
     async fn connect_with(
         &self,
         socket: SocketAddr,
+        host: &str,
         broker: &Arc<str>,
         first_version: i16,
     ) -> Result<Link, ConnectionError> {
-        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(socket))
-            .await
-            .map_err(|_| ConnectionError::ConnectTimeout(self.connect_timeout))?
-            .map_err(|error| ConnectionError::Io(Arc::new(error)))?;
-        // Small requests must not wait for acknowledgements of earlier ones.
-        stream.set_nodelay(true).map_err(ConnectionError::io)?;
+        // A token may take its time, and brokers give a new connection little of it.
+        let login = match &self.secured.login {
+            Some(login) => Some((login, login.begin(self.request_timeout).await?)),
+            None => None,
+        };
+        let stream = self.open(socket, host).await?;
         let (link, commands, shared) = Link::new(Arc::clone(broker));
-        let driver = Driver::new(stream, commands, shared, self.driver_options());
-        self.drivers.spawn(driver.run());
+        let options = self.driver_options(stream.is_buffered());
+        let ended = options.closed.clone();
+        self.drivers
+            .spawn(Driver::new(stream, commands, shared, options).run());
         let versions = negotiate(&link, first_version, self.connect_timeout).await?;
         link.set_versions(versions);
+        if let Some((login, exchange)) = login {
+            let session = log_in(&link, login, exchange, self.connect_timeout).await?;
+            if let Some(lifetime) = session {
+                let renewal = Renewal {
+                    link: link.downgrade(),
+                    login: Arc::clone(login),
+                    timeout: self.connect_timeout,
+                    ended,
+                };
+                self.drivers.spawn(renewal.run(lifetime));
+            }
+        }
         Ok(link)
     }
 
-    fn driver_options(&self) -> DriverOptions {
+    async fn open(&self, socket: SocketAddr, host: &str) -> Result<Stream, ConnectionError> {
+        let late = |_| ConnectionError::ConnectTimeout(self.connect_timeout);
+        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(socket))
+            .await
+            .map_err(late)?
+            .map_err(|error| ConnectionError::Io(Arc::new(error)))?;
+        // Small requests must not wait for acknowledgements of earlier ones.
+        stream.set_nodelay(true).map_err(ConnectionError::io)?;
+        let Some(tls) = &self.secured.tls else {
+            return Ok(Stream::Plain(stream));
+        };
+        let session = tokio::time::timeout(self.connect_timeout, tls.connect(stream, host)).await;
+        Ok(Stream::Tls(Box::new(session.map_err(late)??)))
+    }
+
+    fn driver_options(&self, buffered: bool) -> DriverOptions {
         DriverOptions {
             client_id: Arc::clone(&self.client_id),
             max_response_bytes: self.max_response_bytes,
             idle_timeout: self.idle_timeout,
             pool: self.pool.clone(),
-            closed: self.closed.clone(),
+            buffered,
+            logs_in: self.secured.login.is_some(),
+            closed: self.closed.child_token(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! difference between "not sent" and "in doubt" is exact.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +19,14 @@ use super::buffers::{BufferPool, PooledBuffer};
 use super::frame::FrameReader;
 use super::link::{Command, Guard, Shared, Started, encode_prefix};
 use super::outbox::Outbox;
+use super::parking::Parking;
 use crate::error::{ConnectionError, Error};
 
 /// A broker that still is over its quota after this time will say so again.
 const LONGEST_MUTE: Duration = Duration::from_secs(5 * 60);
+
+/// How long the last words of a broker that hangs up are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a driver needs to know of the configuration.
 pub(super) struct DriverOptions {
@@ -29,6 +34,11 @@ pub(super) struct DriverOptions {
     pub(super) max_response_bytes: usize,
     pub(super) idle_timeout: Duration,
     pub(super) pool: BufferPool,
+    /// Whether the stream has to be flushed.
+    pub(super) buffered: bool,
+    /// Whether the client logs in before its first ordinary request.
+    pub(super) logs_in: bool,
+    /// Ends the connection; cancelled when it has ended.
     pub(super) closed: CancellationToken,
 }
 
@@ -42,14 +52,20 @@ pub(super) struct Driver<S> {
     options: DriverOptions,
     outbox: Outbox<InFlight>,
     in_flight: VecDeque<InFlight>,
+    parking: Parking,
+    /// Whether bytes may wait in the stream's buffer.
+    to_flush: bool,
     next_correlation_id: i32,
     muted_until: Option<Instant>,
     /// When the request that is due was last seen to move.
     progress: Instant,
+    /// When somebody last had a use for the connection: renewing its login is none.
+    used: Instant,
 }
 
 struct InFlight {
     correlation_id: i32,
+    is_login: bool,
     api: &'static str,
     response_header: i16,
     timeout: Duration,
@@ -61,6 +77,7 @@ enum Event {
     Command(Option<Command>),
     Frame(Result<PooledBuffer, ConnectionError>),
     Written(std::io::Result<usize>),
+    Flushed(std::io::Result<()>),
     Timer,
     Closed,
 }
@@ -82,9 +99,12 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             options,
             outbox: Outbox::default(),
             in_flight: VecDeque::new(),
+            parking: Parking::default(),
+            to_flush: false,
             next_correlation_id: 0,
             muted_until: None,
             progress: Instant::now(),
+            used: Instant::now(),
         }
     }
 
@@ -92,22 +112,56 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     pub(super) async fn run(mut self) {
         let cause = loop {
             let event = self.next_event().await;
+            let is_write = matches!(event, Event::Written(_) | Event::Flushed(_));
             if let Err(cause) = self.handle(event) {
-                break cause;
+                break if is_write {
+                    self.last_words(cause).await
+                } else {
+                    cause
+                };
             }
-            if !self.accepting && self.in_flight.is_empty() && self.outbox.is_empty() {
-                break ConnectionError::Closed;
+            if self.in_flight.is_empty() && self.outbox.is_empty() {
+                self.parking.is_quiet();
+                if !self.accepting && self.parking.is_empty() {
+                    break ConnectionError::Closed;
+                }
             }
         };
+        let cause = self.explain(cause);
         tracing::debug!(broker = %self.shared.broker, %cause, in_flight = self.in_flight.len(), "connection ended");
         self.end(cause);
+        self.options.closed.cancel();
         // A polite end; the broker learns of it either way.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.writer.shutdown()).await;
+    }
+
+    /// A broker that refuses a new session says why and hangs up. Whoever writes at that moment finds the connection
+    /// broken before having read it.
+    async fn last_words(&mut self, cause: ConnectionError) -> ConnectionError {
+        if self.reader.frames() > 0 {
+            return cause;
+        }
+        let read = self.reader.next(self.options.max_response_bytes);
+        match tokio::time::timeout(LAST_WORDS, read).await {
+            Ok(Err(said @ (ConnectionError::Tls(_) | ConnectionError::Protocol(_)))) => said,
+            _ => cause,
+        }
+    }
+
+    /// A broker that wants a login answers the question for versions, and hangs up at the next request without one.
+    fn explain(&self, cause: ConnectionError) -> ConnectionError {
+        let first_refused = self.reader.frames() == 1 && !self.in_flight.is_empty() && !self.options.logs_in;
+        if first_refused && cause.is_hang_up() {
+            ConnectionError::LoginExpected
+        } else {
+            cause
+        }
     }
 
     async fn next_event(&mut self) -> Event {
         let timer = self.timer();
         let may_write = self.muted_until.is_none() && !self.outbox.is_empty();
+        let may_flush = self.to_flush && !may_write;
         let slices = if may_write {
             self.outbox.slices()
         } else {
@@ -117,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             () = self.options.closed.cancelled() => Event::Closed,
             command = self.commands.recv(), if self.accepting => Event::Command(command),
             frame = self.reader.next(self.options.max_response_bytes) => Event::Frame(frame),
-            written = self.writer.write_vectored(&slices), if may_write => Event::Written(written),
+            sent = send(&mut self.writer, &slices), if may_write || may_flush => sent,
             () = sleep_until(timer) => Event::Timer,
         }
     }
@@ -128,6 +182,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             // A broker that throttles does not even read what was written before, so no timeout runs.
             (Some(unmute), _) => unmute,
             (None, Some(front)) => self.last_progress() + front.timeout,
+            (None, None) if self.outbox.is_empty() && self.parking.is_empty() => {
+                self.used + self.options.idle_timeout
+            }
             (None, None) => self.last_progress() + self.options.idle_timeout,
         }
     }
@@ -139,15 +196,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     fn handle(&mut self, event: Event) -> Result<(), ConnectionError> {
         match event {
             Event::Closed => Err(ConnectionError::Closed),
-            Event::Command(Some(Command::Start(started))) => {
-                self.start(*started);
-                Ok(())
-            }
-            Event::Command(Some(Command::Mute(pause))) => {
-                let until = Instant::now() + pause.min(LONGEST_MUTE);
-                self.muted_until = Some(self.muted_until.map_or(until, |muted| muted.max(until)));
-                Ok(())
-            }
+            Event::Command(Some(command)) => self.obey(command),
             Event::Command(None) => {
                 self.accepting = false;
                 Ok(())
@@ -158,12 +207,40 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 self.wrote(count);
                 Ok(())
             }
-            Event::Written(Err(error)) => Err(ConnectionError::io(error)),
+            Event::Flushed(Ok(())) => {
+                self.to_flush = false;
+                Ok(())
+            }
+            Event::Written(Err(error)) | Event::Flushed(Err(error)) => Err(ConnectionError::io(error)),
             Event::Timer => self.expire(),
         }
     }
 
-    fn start(&mut self, started: Started) {
+    fn obey(&mut self, command: Command) -> Result<(), ConnectionError> {
+        match command {
+            Command::Start(started) => {
+                self.used = Instant::now();
+                if let Some(started) = self.parking.park(started) {
+                    self.start(*started, false);
+                }
+            }
+            Command::Login(started) => self.start(*started, true),
+            Command::Mute(pause) => {
+                let until = Instant::now() + pause.min(LONGEST_MUTE);
+                self.muted_until = Some(self.muted_until.map_or(until, |muted| muted.max(until)));
+            }
+            Command::Park(quiet) => self.parking.open(quiet),
+            Command::Unpark => {
+                for parked in self.parking.close() {
+                    self.start(*parked, false);
+                }
+            }
+            Command::End(cause) => return Err(cause),
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, started: Started, is_login: bool) {
         let Started { mut request, reply } = started;
         let api = api_name(request.api_key);
         let correlation_id = self.next_correlation_id;
@@ -185,6 +262,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let body = std::mem::take(&mut request.body);
         let ticket = InFlight {
             correlation_id,
+            is_login,
             api,
             response_header,
             timeout: request.timeout,
@@ -195,6 +273,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     }
 
     fn wrote(&mut self, count: usize) {
+        self.to_flush = self.options.buffered;
         // Writing a large request is progress of that request, but not of another one that is awaited before it.
         let of_the_front =
             self.in_flight.is_empty() || (self.in_flight.len() == 1 && self.outbox.is_partly_written());
@@ -209,6 +288,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             return Err(ConnectionError::Protocol("a response to no request".to_owned()));
         };
         self.progress = Instant::now();
+        if !front.is_login {
+            self.used = self.progress;
+        }
         let checked = check_header(frame.as_ref(), &front);
         match checked {
             Ok(body_start) => {
@@ -251,15 +333,29 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         for request in self.in_flight.drain(..) {
             let _ = request.reply.send(Err(self.shared.in_doubt(request.api)));
         }
+        for parked in self.parking.close() {
+            let _ = parked
+                .reply
+                .send(Err(self.shared.not_sent(api_name(parked.request.api_key))));
+        }
         for request in self.outbox.abandon() {
             let _ = request.reply.send(Err(self.shared.not_sent(request.api)));
         }
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Start(started) = command {
+            if let Command::Start(started) | Command::Login(started) = command {
                 let api = api_name(started.request.api_key);
                 let _ = started.reply.send(Err(self.shared.not_sent(api)));
             }
         }
+    }
+}
+
+/// Writes some of the slices, or flushes when there are none.
+async fn send<W: AsyncWrite + Unpin>(writer: &mut W, slices: &[IoSlice<'_>]) -> Event {
+    if slices.is_empty() {
+        Event::Flushed(writer.flush().await)
+    } else {
+        Event::Written(writer.write_vectored(slices).await)
     }
 }
 

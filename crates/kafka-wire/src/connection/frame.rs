@@ -75,6 +75,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             .ok_or(ConnectionError::ClosedByBroker)
     }
 
+    /// How many frames came so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
     fn check_length(&self, limit: usize) -> Result<usize, ConnectionError> {
         if self.frames == 0
             && let Some(peer) = foreign_protocol(self.length)
@@ -108,9 +113,10 @@ fn arrived(read: std::io::Result<usize>, last_read: &mut Instant) -> Result<usiz
 /// Recognises the first bytes of what listens on a wrongly chosen port.
 fn foreign_protocol(start: [u8; LENGTH_BYTES]) -> Option<&'static str> {
     match start {
-        [0x15 | 0x16, 0x03, 0x00..=0x04, _] => {
-            Some("the listener speaks TLS, and this connection is plaintext")
-        }
+        [0x15 | 0x16, 0x03, 0x00..=0x04, _] => Some(
+            "the listener speaks TLS, and this connection is plaintext: set security_protocol to SSL or SASL_SSL, or use \
+                 another listener",
+        ),
         [b'H', b'T', b'T', b'P'] => Some("the listener speaks HTTP; is this the port of a REST service?"),
         _ => None,
     }

@@ -76,6 +76,14 @@ pub(super) enum Command {
     Start(Box<Started>),
     /// Write nothing for this long.
     Mute(Duration),
+    /// A request of a login: it overtakes what is parked.
+    Login(Box<Started>),
+    /// Start no more ordinary requests, and say when none is under way.
+    Park(oneshot::Sender<()>),
+    /// Start those that were parked, in their order, and all others again.
+    Unpark,
+    /// End the connection.
+    End(ConnectionError),
 }
 
 /// A request that was handed to the driver.
@@ -118,11 +126,14 @@ impl Link {
     /// # Errors
     /// [`Error::NotSent`] when the connection has ended. What ends it later is reported by the [`Pending`].
     pub(crate) fn start_raw(&self, request: RawRequest) -> Result<Pending, Error> {
+        self.start_by(request, Command::Start)
+    }
+
+    fn start_by(&self, request: RawRequest, command: fn(Box<Started>) -> Command) -> Result<Pending, Error> {
         let api = api_name(request.api_key);
         let (reply, response) = oneshot::channel();
-        let command = Command::Start(Box::new(Started { request, reply }));
         self.commands
-            .send(command)
+            .send(command(Box::new(Started { request, reply })))
             .map_err(|_| self.shared.not_sent(api))?;
         Ok(Pending {
             response,
@@ -144,6 +155,26 @@ impl Link {
         request: &R,
         timeout: Duration,
     ) -> Result<R::Response, Error> {
+        self.call_by(version, request, timeout, Command::Start).await
+    }
+
+    /// Like [`call`](Self::call), for the requests of a login: they overtake what is [parked](Self::park).
+    pub(super) async fn call_for_login<R: Api>(
+        &self,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<R::Response, Error> {
+        let version = self.version_of::<R>()?;
+        self.call_by(version, request, timeout, Command::Login).await
+    }
+
+    async fn call_by<R: Api>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+        command: fn(Box<Started>) -> Command,
+    ) -> Result<R::Response, Error> {
         let mut body = BytesMut::new();
         request
             .encode(&mut body, version)
@@ -153,15 +184,14 @@ impl Link {
                 reason: error.to_string(),
             })?;
         let body = vec![body.freeze()];
-        let bytes = self
-            .start_raw(RawRequest {
-                api_key: R::KEY,
-                version,
-                body,
-                timeout,
-                guard: None,
-            })?
-            .await?;
+        let request = RawRequest {
+            api_key: R::KEY,
+            version,
+            body,
+            timeout,
+            guard: None,
+        };
+        let bytes = self.start_by(request, command)?.await?;
         let flexible = R::header_version(version) >= 2;
         let response: R::Response =
             decode(bytes, version, flexible).map_err(|reason| self.malformed(R::NAME, version, reason))?;
@@ -217,6 +247,32 @@ impl Link {
         let _ = self.shared.versions.set(versions);
     }
 
+    /// Holds ordinary requests back until [`unpark`](Self::unpark); what is returned resolves when none is under way.
+    pub(super) fn park(&self) -> oneshot::Receiver<()> {
+        let (quiet, is_quiet) = oneshot::channel();
+        // A connection that has ended drops the sender.
+        let _ = self.commands.send(Command::Park(quiet));
+        is_quiet
+    }
+
+    /// Lets ordinary requests go again.
+    pub(super) fn unpark(&self) {
+        let _ = self.commands.send(Command::Unpark);
+    }
+
+    /// Ends the connection for a reason, which is reported for every request on it.
+    pub(super) fn end(&self, cause: ConnectionError) {
+        let _ = self.commands.send(Command::End(cause));
+    }
+
+    /// A handle that does not keep the connection.
+    pub(super) fn downgrade(&self) -> WeakLink {
+        WeakLink {
+            commands: self.commands.downgrade(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
     /// The error for something that was asked and is missing from a response.
     pub(crate) fn left_out(&self, what: &impl fmt::Display) -> Error {
         Error::LeftOut {
@@ -232,6 +288,23 @@ impl Link {
             version,
             reason: reason.into(),
         }
+    }
+}
+
+/// A handle that does not keep the connection.
+pub(super) struct WeakLink {
+    commands: mpsc::WeakUnboundedSender<Command>,
+    shared: Arc<Shared>,
+}
+
+impl WeakLink {
+    /// A full handle, while somebody else has one.
+    pub(super) fn upgrade(&self) -> Option<Link> {
+        let link = Link {
+            commands: self.commands.upgrade()?,
+            shared: Arc::clone(&self.shared),
+        };
+        link.is_open().then_some(link)
     }
 }
 

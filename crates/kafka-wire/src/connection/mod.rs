@@ -4,8 +4,8 @@
 //! hides latency, but only several connections give parallelism, and a long poll blocks what is behind it. Hence
 //! connections are made per [`Role`] and shard.
 //!
-//! Everything above speaks through [`Link`]; a transport other than plain TCP plugs in where [`Dialer`] opens the
-//! stream, and authentication between that and the first use of the link.
+//! Everything above speaks through [`Link`]. [`Dialer`] makes it: it opens the stream, wraps it in TLS, agrees on versions
+//! and logs in. While the connection works, `renew` logs in again before the broker's session ends.
 
 mod address;
 mod api;
@@ -17,10 +17,17 @@ pub(crate) mod fake;
 mod frame;
 mod guard;
 mod link;
+mod login;
 mod negotiate;
 #[cfg(test)]
 mod negotiate_tests;
 mod outbox;
+mod parking;
+mod renew;
+#[cfg(test)]
+mod renew_tests;
+mod secured;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +35,7 @@ pub(crate) use address::BrokerAddress;
 pub(crate) use api::{Api, group_id, text, topic_name};
 pub(crate) use dial::Dialer;
 pub(crate) use link::{Link, Pending, RawRequest};
+pub(crate) use secured::Secured;
 
 /// What a connection is used for. Different roles never share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

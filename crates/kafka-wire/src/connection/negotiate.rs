@@ -76,10 +76,7 @@ async fn ask(link: &Link, version: i16, timeout: Duration) -> Result<Bytes, Conn
     };
     answer.map_err(|error| match error {
         Error::InDoubt { source, .. } | Error::NotSent { source, .. } => match source {
-            ConnectionError::ClosedByBroker => ConnectionError::Rejected,
-            ConnectionError::Io(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-                ConnectionError::Rejected
-            }
+            source if source.is_hang_up() => ConnectionError::Rejected,
             source => source,
         },
         other => ConnectionError::Protocol(other.to_string()),

@@ -13,14 +13,14 @@ use tokio::net::TcpListener;
 use super::dial::Dialer;
 use super::fake::{FakeBroker, Reply, Seen, all_versions};
 use super::link::Link;
-use super::{Api, BrokerAddress};
+use super::{Api, BrokerAddress, Secured};
 use crate::config::ClusterConfig;
 use crate::error::{ConnectFailure, ConnectionError, Error, ErrorCode};
 
 fn dialer() -> Dialer {
     let mut config = ClusterConfig::new(["unused:1"]);
     config.connect_timeout = Duration::from_secs(2);
-    Dialer::new(&config)
+    Dialer::new(&config, Secured::default())
 }
 
 async fn dial(broker: &FakeBroker) -> Result<Link, Vec<ConnectFailure>> {

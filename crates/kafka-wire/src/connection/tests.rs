@@ -34,6 +34,8 @@ fn bench(buffer: usize) -> Bench {
         max_response_bytes: 1 << 20,
         idle_timeout: IDLE,
         pool: BufferPool::new(1 << 20),
+        buffered: false,
+        logs_in: false,
         closed: closed.clone(),
     };
     tokio::spawn(Driver::new(stream, commands, shared, options).run());

@@ -74,6 +74,10 @@ codes! {
     CLUSTER_AUTHORIZATION_FAILED = 31;
     /// A record's timestamp is outside of what the topic accepts.
     INVALID_TIMESTAMP = 32;
+    /// The login mechanism is not enabled.
+    UNSUPPORTED_SASL_MECHANISM = 33;
+    /// A login where none is expected.
+    ILLEGAL_SASL_STATE = 34;
     /// The broker does not know this version of the API.
     UNSUPPORTED_VERSION = 35;
     /// A topic of this name exists.
@@ -104,6 +108,8 @@ codes! {
     SECURITY_DISABLED = 54;
     /// The log directory of the replica failed.
     KAFKA_STORAGE_ERROR = 56;
+    /// The login was refused.
+    SASL_AUTHENTICATION_FAILED = 58;
     /// The broker has forgotten the producer.
     UNKNOWN_PRODUCER_ID = 59;
     /// The group has members.

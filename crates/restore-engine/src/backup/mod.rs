@@ -74,7 +74,7 @@ async fn backup(
     writer_nonce: u64,
 ) -> Result<BackupReport> {
     Catalog::new(context).refuse_existing(backup_id).await?;
-    let mut client = ClusterConfig::new(config.source.bootstrap_servers.clone());
+    let mut client = ClusterConfig::from(config.source.clone());
     client.recycled_buffer_bytes = context.memory_bytes / 4;
     let cluster = Cluster::connect(client)
         .await

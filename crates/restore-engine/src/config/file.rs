@@ -9,7 +9,9 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::storage::Secret;
+use kafka_wire::Secret;
+
+use super::security::{self, SecuritySection};
 
 /// The whole document.
 #[derive(Debug, serde::Deserialize)]
@@ -30,6 +32,7 @@ pub(super) struct ConfigFile {
 pub(super) struct ClusterSection {
     #[serde(default)]
     pub(super) bootstrap_servers: Vec<Text>,
+    pub(super) security: Option<SecuritySection>,
     pub(super) topics: Option<TopicsSection>,
 }
 
@@ -55,8 +58,8 @@ pub(super) struct StorageSection {
     pub(super) endpoint: Option<Text>,
     pub(super) path_style: Option<Scalar<bool>>,
     pub(super) access_key_id: Option<Text>,
-    pub(super) secret_access_key: Option<Secret>,
-    pub(super) session_token: Option<Secret>,
+    pub(super) secret_access_key: Option<SecretText>,
+    pub(super) session_token: Option<SecretText>,
     pub(super) checksum_mode: Option<Text>,
     pub(super) sse: Option<Text>,
     pub(super) sse_kms_key_id: Option<Text>,
@@ -122,8 +125,9 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
             "restore",
         ],
     ),
-    ("source", &["bootstrap_servers", "topics"]),
-    ("target", &["bootstrap_servers", "topics"]),
+    ("source", &["bootstrap_servers", "security", "topics"]),
+    ("target", &["bootstrap_servers", "security", "topics"]),
+    ("security", security::KEYS),
     ("topics", &["include", "exclude"]),
     (
         "storage",
@@ -171,6 +175,10 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text(pub(super) String);
 
+/// A string that is not shown, with environment variables as in [`Text`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SecretText(pub(super) Secret);
+
 /// A number or a truth value, typed as such or as a string with `${NAME}` in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scalar<T>(pub(super) T);
@@ -201,37 +209,37 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// As `Text`, but what was typed is in no error either.
-impl<'de> Deserialize<'de> for Secret {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct SecretVisitor;
         impl SecretVisitor {
-            fn refuse<E: de::Error>() -> Result<Secret, E> {
+            fn refuse<E: de::Error>() -> Result<SecretText, E> {
                 Err(E::custom("a secret must be a string: put it in quotes"))
             }
         }
         impl<'de> Visitor<'de> for SecretVisitor {
-            type Value = Secret;
+            type Value = SecretText;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Secret, E> {
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<SecretText, E> {
                 expand(value, |name| std::env::var(name).ok())
-                    .map(Secret::new)
+                    .map(|value| SecretText(Secret::new(value)))
                     .map_err(|message| match message.starts_with("environment variable") {
                         true => E::custom(message),
                         false => E::custom("a secret with a `${` that names no environment variable"),
                     })
             }
-            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretText, E> {
                 Self::refuse()
             }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretText, E> {
                 Self::refuse()
             }
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretText, E> {
                 Self::refuse()
             }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretText, E> {
                 Self::refuse()
             }
         }

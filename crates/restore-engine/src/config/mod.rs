@@ -5,14 +5,16 @@
 
 mod error;
 mod file;
+mod security;
 mod storage;
 
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
 use file::{BackupSection, ClusterSection, ConfigFile, RestoreSection, Text};
+pub use kafka_wire::{Secret, Security};
 use segment_format::Compression;
-pub use storage::{S3Checksums, S3Config, S3Credentials, S3Encryption, Secret, StorageConfig};
+pub use storage::{S3Checksums, S3Config, S3Credentials, S3Encryption, StorageConfig};
 
 /// A configuration file larger than this is not one of ours.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -48,6 +50,8 @@ pub enum Job {
 pub struct ClusterTopics {
     /// `host:port`, tried in order.
     pub bootstrap_servers: Vec<String>,
+    /// Encryption and login.
+    pub security: Security,
     /// Globs of topic names, at least one.
     pub include: Vec<String>,
     /// Globs of topic names to leave out.
@@ -57,7 +61,9 @@ pub struct ClusterTopics {
 impl From<ClusterTopics> for kafka_wire::ClusterConfig {
     /// How to reach the cluster.
     fn from(cluster: ClusterTopics) -> Self {
-        Self::new(cluster.bootstrap_servers)
+        let mut config = Self::new(cluster.bootstrap_servers);
+        config.security = cluster.security;
+        config
     }
 }
 
@@ -273,6 +279,7 @@ fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<Cluste
     }
     Ok(ClusterTopics {
         bootstrap_servers,
+        security: security::resolve(section.security, name)?,
         include,
         exclude,
     })

@@ -1,11 +1,12 @@
 //! `storage:`: where backups lie, and how to get at it.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kafka_wire::Secret;
+
 use super::error::not_one_of;
-use super::file::{Scalar, StorageSection, Text};
+use super::file::{Scalar, SecretText, StorageSection, Text};
 use super::required;
 
 /// Default of `storage.connect_timeout_ms`.
@@ -93,28 +94,6 @@ pub enum S3Encryption {
         /// The account's default key when there is none.
         key_id: Option<String>,
     },
-}
-
-/// A value that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a value.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value, for signing.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
 }
 
 impl S3Config {
@@ -251,14 +230,16 @@ fn endpoint(url: &str) -> Result<String, String> {
 
 fn credentials(
     access_key_id: Option<Text>,
-    secret_access_key: Option<Secret>,
-    session_token: Option<Secret>,
+    secret_access_key: Option<SecretText>,
+    session_token: Option<SecretText>,
 ) -> Result<Option<S3Credentials>, String> {
+    let secret_access_key = secret_access_key.map(|secret| secret.0);
+    let session_token = session_token.map(|secret| secret.0);
     for (key, secret) in [
         ("secret_access_key", &secret_access_key),
         ("session_token", &session_token),
     ] {
-        if secret.as_ref().is_some_and(|s| s.0.trim().is_empty()) {
+        if secret.as_ref().is_some_and(|s| s.reveal().trim().is_empty()) {
             return Err(format!("storage.{key} is empty: give a value or remove it"));
         }
     }

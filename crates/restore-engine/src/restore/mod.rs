@@ -68,7 +68,7 @@ pub struct RestoreReport {
 /// Restores what the configuration selects. On success every selected record is on the target once.
 pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> Result<RestoreReport> {
     let set = Catalog::new(context).open(backup_id).await?;
-    let mut client = ClusterConfig::new(config.target.bootstrap_servers.clone());
+    let mut client = ClusterConfig::from(config.target.clone());
     client.recycled_buffer_bytes = context.memory_bytes / 8;
     let connected = context.unless_cancelled(Cluster::connect(client)).await?;
     let cluster = connected.map_err(Error::kafka("connecting to the target cluster"))?;

@@ -39,6 +39,7 @@ public final class Driver {
         new AdminCommands(clients).register(commands);
         new ShareCommands(clients).register(commands);
         new StreamsCommands(clients).register(commands);
+        new SecurityCommands(clients).register(commands);
         commands.put("ping", (args, reply) -> reply.ok(JsonNodeFactory.instance.objectNode()));
     }
 

@@ -5,6 +5,7 @@ mod options;
 mod prepare;
 mod properties;
 mod readiness;
+mod security;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use options::{ClusterOptions, Tuning};
+pub use security::Mechanism;
 
 use crate::error::{Error, Result};
 use crate::ports::PortLease;
@@ -90,6 +92,15 @@ impl Cluster {
         self.brokers
             .iter()
             .map(|broker| format!("127.0.0.1:{}", broker.listeners.internal))
+            .collect()
+    }
+
+    /// `host:port` of every broker on a listener of [`ClusterOptions::listener`]; none when there is no such listener.
+    pub fn listener(&self, name: &str) -> Vec<String> {
+        (self.brokers.iter())
+            .flat_map(|broker| &broker.listeners.further)
+            .filter(|listener| listener.name == name)
+            .map(|listener| format!("127.0.0.1:{}", listener.port))
             .collect()
     }
 

@@ -25,6 +25,8 @@ pub struct ClusterOptions {
     pub(super) properties: BTreeMap<String, String>,
     pub(super) broker_properties: BTreeMap<usize, BTreeMap<String, String>>,
     pub(super) proxied: bool,
+    /// Name and protocol.
+    pub(super) listeners: Vec<(String, String)>,
     pub(super) tuning: Tuning,
     pub(super) start_timeout: Duration,
     pub(super) class_archive: Option<ClassArchive>,
@@ -45,6 +47,7 @@ impl ClusterOptions {
             properties: BTreeMap::new(),
             broker_properties: BTreeMap::new(),
             proxied: false,
+            listeners: Vec::new(),
             tuning: Tuning::default(),
             start_timeout: Duration::from_secs(120),
             class_archive: None,

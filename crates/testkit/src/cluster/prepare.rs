@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::node::{Node, Runtime};
 use super::options::ClusterOptions;
-use super::properties::{self, Listeners, Quorum};
+use super::properties::{self, FurtherListener, Listeners, Quorum};
 use super::{Broker, Cluster};
 use crate::DEFAULT_KAFKA_VERSION;
 use crate::archives::ClassArchive;
@@ -92,11 +92,20 @@ fn listeners(options: &ClusterOptions, ports: &mut Ports) -> Result<(Vec<Listene
             proxies.push(proxy);
         }
         let (internal, controller) = (ports.take()?, ports.take()?);
+        let mut further = Vec::new();
+        for (name, protocol) in &options.listeners {
+            further.push(FurtherListener {
+                name: name.clone(),
+                protocol: protocol.clone(),
+                port: ports.take()?,
+            });
+        }
         listeners.push(Listeners {
             client,
             advertised,
             internal,
             controller,
+            further,
         });
     }
     Ok((listeners, proxies))
@@ -116,7 +125,7 @@ fn brokers(
         node.configure(&properties::broker_file(
             options,
             index,
-            *listeners,
+            listeners,
             quorum,
             node.folder(),
         ))?;
@@ -126,7 +135,7 @@ fn brokers(
         brokers.push(Broker {
             jvm: Mutex::new(None),
             node,
-            listeners: *listeners,
+            listeners: listeners.clone(),
         });
     }
     Ok(brokers)

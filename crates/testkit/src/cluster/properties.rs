@@ -6,7 +6,7 @@ use std::path::Path;
 use super::options::ClusterOptions;
 
 /// Where a broker listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Listeners {
     /// For the code under test.
     pub(super) client: u16,
@@ -16,6 +16,16 @@ pub(super) struct Listeners {
     pub(super) internal: u16,
     /// For the controllers' quorum.
     pub(super) controller: u16,
+    /// Those that tests asked for.
+    pub(super) further: Vec<FurtherListener>,
+}
+
+/// A listener that a test asked for.
+#[derive(Debug, Clone)]
+pub(super) struct FurtherListener {
+    pub(super) name: String,
+    pub(super) protocol: String,
+    pub(super) port: u16,
 }
 
 /// Who keeps the cluster's metadata.
@@ -31,7 +41,7 @@ pub(super) enum Quorum {
 pub(super) fn broker_file(
     options: &ClusterOptions,
     broker: usize,
-    listeners: Listeners,
+    listeners: &Listeners,
     quorum: &Quorum,
     folder: &Path,
 ) -> String {
@@ -64,28 +74,30 @@ pub(super) fn zookeeper_file(port: u16, folder: &Path) -> String {
 fn lines(properties: &BTreeMap<String, String>) -> String {
     properties
         .iter()
-        .map(|(name, value)| format!("{name}={}\n", value.replace('\\', r"\\")))
+        .map(|(name, value)| format!("{name}={}\n", value.replace('\\', r"\\").replace('\n', r"\n")))
         .collect()
 }
 
-fn identity(broker: usize, listeners: Listeners, quorum: &Quorum) -> BTreeMap<String, String> {
+fn identity(broker: usize, listeners: &Listeners, quorum: &Quorum) -> BTreeMap<String, String> {
     let Listeners {
         client,
         advertised,
         internal,
         controller,
+        further,
     } = listeners;
     let mut listening = format!("CLIENT://127.0.0.1:{client},INTERNAL://127.0.0.1:{internal}");
+    let mut advertised = format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}");
+    let mut protocols = "CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    for FurtherListener { name, protocol, port } in further {
+        listening.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        advertised.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        protocols.push_str(&format!(",{name}:{protocol}"));
+    }
     let mut all = BTreeMap::from([
         ("inter.broker.listener.name".to_owned(), "INTERNAL".to_owned()),
-        (
-            "listener.security.protocol.map".to_owned(),
-            "CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
-        ),
-        (
-            "advertised.listeners".to_owned(),
-            format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}"),
-        ),
+        ("listener.security.protocol.map".to_owned(), protocols),
+        ("advertised.listeners".to_owned(), advertised),
     ]);
     match quorum {
         Quorum::Controllers { count, voters } => {

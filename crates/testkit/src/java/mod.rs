@@ -10,6 +10,7 @@ mod positions;
 mod produce;
 mod raw;
 mod records;
+mod security;
 mod share;
 mod streams;
 mod topics;

@@ -1,0 +1,228 @@
+//! How to log in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::secret::Secret;
+
+/// A login by SASL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SaslConfig {
+    /// `PLAIN`: the password is sent as it is, so use it with TLS.
+    Plain(Password),
+    /// `SCRAM-SHA-256`: the password is proved and not sent, and the broker proves that it knows it, too.
+    ScramSha256(Password),
+    /// `SCRAM-SHA-512`: the same with a longer hash.
+    ScramSha512(Password),
+    /// `OAUTHBEARER`: a token that somebody else issued.
+    OauthBearer(OauthBearer),
+}
+
+/// A name and a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Password {
+    /// Who logs in.
+    pub username: String,
+    /// Proves it.
+    pub password: Secret,
+}
+
+/// Where tokens come from, and what is sent with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OauthBearer {
+    /// Where tokens come from.
+    pub source: TokenSource,
+    /// SASL extensions, such as the id of a logical cluster; names are of letters only.
+    pub extensions: BTreeMap<String, String>,
+}
+
+/// Where tokens come from.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenSource {
+    /// A file that holds the token. It is read for each login, so somebody may renew it.
+    File(PathBuf),
+    /// A program and its arguments; it prints the token, and nothing else, to its standard output.
+    Command(Vec<String>),
+    /// A token endpoint of OAuth 2, asked with the grant `client_credentials`.
+    ClientCredentials(ClientCredentials),
+}
+
+/// Arguments of commands are left out: keys are given in them, whatever one thinks of it.
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Command(words) => f
+                .debug_tuple("Command")
+                .field(&words.first())
+                .finish_non_exhaustive(),
+            Self::ClientCredentials(asked) => f.debug_tuple("ClientCredentials").field(asked).finish(),
+        }
+    }
+}
+
+/// What a token endpoint is asked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientCredentials {
+    /// `https://` (or `http://`) address of the token endpoint.
+    pub endpoint_url: String,
+    /// Says who asks.
+    pub client_id: String,
+    /// Proves it.
+    pub client_secret: Secret,
+    /// What the token is to be good for.
+    pub scope: Option<String>,
+    /// PEM file with the authorities to trust for the endpoint; those of the operating system when there is none.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl SaslConfig {
+    /// `PLAIN`
+    pub fn plain(username: impl Into<String>, password: Secret) -> Self {
+        Self::Plain(Password::new(username, password))
+    }
+
+    /// `SCRAM-SHA-256`
+    pub fn scram_sha_256(username: impl Into<String>, password: Secret) -> Self {
+        Self::ScramSha256(Password::new(username, password))
+    }
+
+    /// `SCRAM-SHA-512`
+    pub fn scram_sha_512(username: impl Into<String>, password: Secret) -> Self {
+        Self::ScramSha512(Password::new(username, password))
+    }
+
+    /// `OAUTHBEARER`
+    pub fn oauth_bearer(source: TokenSource) -> Self {
+        Self::OauthBearer(OauthBearer {
+            source,
+            extensions: BTreeMap::new(),
+        })
+    }
+
+    /// The name by which brokers know the mechanism.
+    pub fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => "PLAIN",
+            Self::ScramSha256(_) => "SCRAM-SHA-256",
+            Self::ScramSha512(_) => "SCRAM-SHA-512",
+            Self::OauthBearer(_) => "OAUTHBEARER",
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        match self {
+            Self::Plain(login) | Self::ScramSha256(login) | Self::ScramSha512(login) => login.validate(),
+            Self::OauthBearer(oauth) => oauth.validate(),
+        }
+        .map_err(|reason| super::invalid("security.sasl", &reason))
+    }
+}
+
+impl Password {
+    fn new(username: impl Into<String>, password: Secret) -> Self {
+        Self {
+            username: username.into(),
+            password,
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        for (what, text) in [
+            ("user name", &*self.username),
+            ("password", self.password.reveal()),
+        ] {
+            if text.is_empty() {
+                return Err(format!("the {what} is empty"));
+            }
+            if text.contains('\0') {
+                return Err(format!("the {what} must not contain a NUL"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ClientCredentials {
+    /// Asks without a scope, and trusts the authorities of the operating system.
+    pub fn new(endpoint_url: impl Into<String>, client_id: impl Into<String>, client_secret: Secret) -> Self {
+        Self {
+            endpoint_url: endpoint_url.into(),
+            client_id: client_id.into(),
+            client_secret,
+            scope: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl OauthBearer {
+    fn validate(&self) -> Result<(), String> {
+        for (name, value) in &self.extensions {
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphabetic()) || name == "auth" {
+                return Err(format!(
+                    "the extension name {name:?} is not one: use letters only, and not \"auth\""
+                ));
+            }
+            if !value
+                .bytes()
+                .all(|b| matches!(b, 0x20..=0x7e | b'\t' | b'\r' | b'\n'))
+            {
+                return Err(format!(
+                    "the value of the extension {name} has characters other than printable ASCII"
+                ));
+            }
+        }
+        match &self.source {
+            TokenSource::Command(words) if words.first().is_none_or(String::is_empty) => {
+                Err("the command that prints the token is empty".to_owned())
+            }
+            TokenSource::ClientCredentials(asked)
+                if asked.client_id.is_empty() || asked.client_secret.reveal().is_empty() =>
+            {
+                Err("the client id or the client secret for the token endpoint is empty".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(sasl: &SaslConfig) -> String {
+        sasl.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_login_that_cannot_work_is_refused_without_being_shown() {
+        let login = |name: &str, password: &str| SaslConfig::plain(name, Secret::new(password));
+        assert!(reason(&login("", "x")).contains("user name is empty"));
+        assert!(reason(&login("u", "")).contains("password is empty"));
+        let hidden = reason(&login("u", "marker\0marker"));
+        assert!(hidden.contains("NUL") && !hidden.contains("marker"), "{hidden}");
+        assert!(login("u", "p").validate().is_ok());
+    }
+
+    #[test]
+    fn extensions_have_the_alphabet_of_the_standard() {
+        let with = |name: &str, value: &str| {
+            SaslConfig::OauthBearer(OauthBearer {
+                source: TokenSource::File("token".into()),
+                extensions: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+            })
+        };
+        assert!(with("logicalCluster", "lkc-1").validate().is_ok());
+        for (name, value) in [("auth", "x"), ("", "x"), ("a-b", "x"), ("a", "\u{1}"), ("a", "ü")] {
+            assert!(with(name, value).validate().is_err(), "{name:?} {value:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Logging in: the messages of each mechanism, without I/O, and the tokens that one of them needs.
+//!
+//! A [`Login`] belongs to a cluster and gives an [`Exchange`] for each login of each connection. What carries the messages
+//! is in `connection/login.rs`.
+
+mod command;
+mod endpoint;
+mod jwt;
+mod oauth;
+mod plain;
+mod scram;
+mod token;
+
+use std::time::Duration;
+
+use crate::config::SaslConfig;
+use crate::error::{ConnectionError, Error};
+use oauth::OauthExchange;
+use plain::PlainExchange;
+use scram::{Hash, ScramExchange};
+use token::Tokens;
+
+/// The logins of one cluster.
+#[derive(Debug)]
+pub(crate) struct Login {
+    config: SaslConfig,
+    /// There when the mechanism needs tokens.
+    tokens: Option<Tokens>,
+}
+
+/// One login under way.
+pub(crate) enum Exchange {
+    Plain(PlainExchange),
+    Scram(ScramExchange),
+    Oauth(OauthExchange),
+}
+
+/// What to do about a message of the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Send this, and await another message.
+    Send(Vec<u8>),
+    /// The login is complete.
+    Done,
+}
+
+impl Login {
+    /// Reads the files that the configuration names. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] when one of them cannot be used.
+    pub(crate) fn load(config: SaslConfig) -> Result<Self, Error> {
+        let tokens = match &config {
+            SaslConfig::OauthBearer(oauth) => Some(Tokens::load(&oauth.source)?),
+            _ => None,
+        };
+        Ok(Self { config, tokens })
+    }
+
+    /// The name of the mechanism.
+    pub(crate) fn mechanism(&self) -> &'static str {
+        self.config.mechanism()
+    }
+
+    /// Begins a login, with a token if one is needed. `patience` is for getting it.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Token`] when no token could be had for now, [`ConnectionError::Authentication`] when that will not
+    /// change.
+    pub(crate) async fn begin(&self, patience: Duration) -> Result<Exchange, ConnectionError> {
+        Ok(match &self.config {
+            SaslConfig::Plain(login) => Exchange::Plain(PlainExchange::new(login)),
+            SaslConfig::ScramSha256(login) => Exchange::Scram(ScramExchange::new(login, Hash::Sha256)?),
+            SaslConfig::ScramSha512(login) => Exchange::Scram(ScramExchange::new(login, Hash::Sha512)?),
+            SaslConfig::OauthBearer(oauth) => {
+                let tokens = self.tokens.as_ref().ok_or(ConnectionError::Closed)?;
+                Exchange::Oauth(OauthExchange::new(
+                    tokens.get(patience).await?,
+                    &oauth.extensions,
+                )?)
+            }
+        })
+    }
+
+    /// Says that a login was refused: the next one gets another token.
+    pub(crate) async fn was_refused(&self) {
+        if let Some(tokens) = &self.tokens {
+            tokens.forget().await;
+        }
+    }
+
+    /// Who logs in, for messages.
+    pub(crate) fn who(&self) -> String {
+        match &self.config {
+            SaslConfig::Plain(login) | SaslConfig::ScramSha256(login) | SaslConfig::ScramSha512(login) => {
+                format!("user {:?}", login.username)
+            }
+            SaslConfig::OauthBearer(_) => "the token".to_owned(),
+        }
+    }
+
+    /// What to change when a login is refused.
+    pub(crate) fn advice(&self) -> &'static str {
+        match &self.config {
+            SaslConfig::OauthBearer(_) => {
+                "check where the token comes from, its scope, audience and time of expiry"
+            }
+            _ => "check sasl_username and sasl_password, and that the user exists for this mechanism",
+        }
+    }
+}
+
+impl Exchange {
+    /// The first message.
+    pub(crate) fn first(&mut self) -> Vec<u8> {
+        match self {
+            Self::Plain(exchange) => exchange.first(),
+            Self::Scram(exchange) => exchange.first(),
+            Self::Oauth(exchange) => exchange.first(),
+        }
+    }
+
+    /// Takes a message of the broker. May be long at work: SCRAM makes guessing passwords expensive.
+    ///
+    /// # Errors
+    /// What is wrong with the message, or what the broker said about the login.
+    pub(crate) fn respond(&mut self, message: &[u8]) -> Result<Step, String> {
+        match self {
+            Self::Plain(_) => Ok(Step::Done),
+            Self::Scram(exchange) => exchange.respond(message),
+            Self::Oauth(exchange) => exchange.respond(message),
+        }
+    }
+
+    /// What the broker said about the login in the mechanism's own way, before it refused it.
+    pub(crate) fn said(&self) -> Option<&str> {
+        match self {
+            Self::Oauth(exchange) => exchange.said(),
+            _ => None,
+        }
+    }
+
+    /// Words of the broker, without what must not be seen.
+    pub(crate) fn hide_secrets(&self, words: &str) -> String {
+        match self {
+            Self::Plain(exchange) => exchange.password.hide_in(words),
+            Self::Scram(exchange) => exchange.password.hide_in(words),
+            Self::Oauth(exchange) => exchange.token.hide_in(words),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Encryption and logins, against a real broker with listeners of every kind.
+//!
+//! - [`tls`]: certificates, authorities, names
+//! - [`sasl`]: the mechanisms with passwords
+//! - [`oauth`]: tokens from files, commands and an endpoint
+//! - [`renewal`]: sessions that end while they are used
+//! - [`mismatch`]: the wrong protocol for a port
+//! - [`secrecy`]: nothing that is secret is shown anywhere
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod capture;
+mod mismatch;
+mod oauth;
+mod renewal;
+mod sasl;
+mod secrecy;
+mod support;
+mod tls;
+mod token_endpoint;

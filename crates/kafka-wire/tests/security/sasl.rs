@@ -1,0 +1,92 @@
+//! The mechanisms with passwords.
+
+use kafka_wire::{SaslConfig, Secret};
+
+use crate::support::{
+    Files, PASSWORD, STRANGE_USER, USER, password, refused_for_good, says, shared, with_login, works,
+};
+
+type Mechanism = fn(String, Secret) -> SaslConfig;
+
+const MECHANISMS: [(&str, Mechanism); 3] = [
+    ("PLAIN", SaslConfig::plain),
+    ("SCRAM-SHA-256", SaslConfig::scram_sha_256),
+    ("SCRAM-SHA-512", SaslConfig::scram_sha_512),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_go_both_ways_after_a_login() {
+    let shared = shared().await;
+    for (name, mechanism) in MECHANISMS {
+        let config = with_login(shared, "LOGIN", mechanism(USER.into(), password()));
+        works(shared, config, &format!("login-{name}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_go_both_ways_after_a_login_over_tls() {
+    let (shared, files) = (shared().await, Files::new());
+    for (name, mechanism) in MECHANISMS {
+        let mut config = with_login(shared, "SECURE", mechanism(USER.into(), password()));
+        config.security.tls = Some(files.trusting(&shared.authority));
+        works(shared, config, &format!("secure-{name}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_have_to_be_escaped_log_in() {
+    let shared = shared().await;
+    for (name, mechanism) in &MECHANISMS[1..] {
+        let config = with_login(shared, "LOGIN", mechanism(STRANGE_USER.into(), password()));
+        works(shared, config, &format!("strange-{name}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_and_an_unknown_user_are_refused() {
+    let shared = shared().await;
+    for (name, mechanism) in MECHANISMS {
+        for (user, password) in [(USER, "not-the-password"), ("nobody", PASSWORD)] {
+            let config = with_login(shared, "LOGIN", mechanism(user.into(), Secret::new(password)));
+            let words = refused_for_good(config).await;
+            says(&words, &[user, name, "failed", "sasl_username and sasl_password"]);
+            assert!(!words.contains(password), "{words}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mechanism_that_is_not_enabled_is_answered_with_those_that_are() {
+    let shared = shared().await;
+    let config = with_login(shared, "PLAINONLY", SaslConfig::scram_sha_256(USER, password()));
+    let words = refused_for_good(config).await;
+    says(
+        &words,
+        &[
+            "does not take logins by SCRAM-SHA-256, only by PLAIN",
+            "sasl_mechanism",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_set_with_many_iterations_is_proved() {
+    let shared = shared().await;
+    shared
+        .java
+        .set_scram("slow", "SCRAM-SHA-512", "slow-secret", 16_384)
+        .await
+        .unwrap();
+    let login = || SaslConfig::scram_sha_512("slow", Secret::new("slow-secret"));
+    // The broker learns of a new user a moment later.
+    for _ in 0..100 {
+        if kafka_wire::Cluster::connect(with_login(shared, "LOGIN", login()))
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{}", refused_for_good(with_login(shared, "LOGIN", login())).await);
+}

@@ -1,0 +1,247 @@
+use kafka_wire::{SaslConfig, TokenSource};
+
+use crate::config::Config;
+
+fn yaml(lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "mode: backup\nbackup_id: b\nsource:\n  bootstrap_servers: [kafka-1:9093]\n  topics: {{include: ['*']}}\n  \
+         security:\n{lines}storage: {{backend: filesystem, path: /backups}}\n"
+    )
+}
+
+fn security(lines: &[&str]) -> kafka_wire::Security {
+    let config = Config::from_yaml(&yaml(lines), "b.yaml").unwrap();
+    config.backup().unwrap().source.security.clone()
+}
+
+fn error(lines: &[&str]) -> String {
+    Config::from_yaml(&yaml(lines), "b.yaml").unwrap_err().to_string()
+}
+
+#[test]
+fn a_cluster_is_in_the_clear_unless_it_is_said() {
+    for lines in [&["{}"][..], &["security_protocol: PLAINTEXT"]] {
+        assert_eq!(security(lines).protocol(), "PLAINTEXT");
+    }
+}
+
+#[test]
+fn all_protocols_are_resolved() {
+    let tls = security(&[
+        "security_protocol: SSL",
+        "ssl_ca_location: /ca.pem",
+        "ssl_certificate_location: /me.pem",
+        "ssl_key_location: /me.key",
+    ]);
+    assert_eq!(tls.protocol(), "SSL");
+    let tls = tls.tls.unwrap();
+    assert_eq!(tls.ca_file, Some("/ca.pem".into()));
+    assert_eq!(
+        tls.client_certificate.unwrap().key_file,
+        std::path::PathBuf::from("/me.key")
+    );
+
+    for (mechanism, protocol) in [
+        ("PLAIN", "SASL_SSL"),
+        ("SCRAM-SHA-256", "SASL_PLAINTEXT"),
+        ("SCRAM-SHA-512", "SASL_SSL"),
+    ] {
+        let login = security(&[
+            &format!("security_protocol: {protocol}"),
+            &format!("sasl_mechanism: {mechanism}"),
+            "sasl_username: me",
+            "sasl_password: s3cret",
+        ]);
+        assert_eq!(login.protocol(), protocol);
+        assert_eq!(login.sasl.as_ref().unwrap().mechanism(), mechanism);
+        assert!(!format!("{login:?}").contains("s3cret"), "{login:?}");
+    }
+}
+
+#[test]
+fn tokens_come_from_a_file_a_command_or_an_endpoint() {
+    let source = |lines: &[&str]| {
+        let all = [
+            &["security_protocol: SASL_SSL", "sasl_mechanism: OAUTHBEARER"],
+            lines,
+        ]
+        .concat();
+        match security(&all).sasl {
+            Some(SaslConfig::OauthBearer(oauth)) => oauth,
+            other => panic!("{other:?}"),
+        }
+    };
+    let words = |words: &[&str]| TokenSource::Command(words.iter().map(|word| (*word).to_owned()).collect());
+    assert_eq!(
+        source(&["sasl_oauthbearer_token_file: /token"]).source,
+        TokenSource::File("/token".into())
+    );
+    assert_eq!(
+        source(&["sasl_oauthbearer_token_command: 'print ${HOME}'"]).source,
+        words(&["sh", "-c", "print ${HOME}"])
+    );
+    assert_eq!(
+        source(&["sasl_oauthbearer_token_command: [print, '--for', 'kafka']"]).source,
+        words(&["print", "--for", "kafka"])
+    );
+    let oauth = source(&[
+        "sasl_oauthbearer_token_endpoint_url: https://idp/token",
+        "sasl_oauthbearer_client_id: me",
+        "sasl_oauthbearer_client_secret: s3cret",
+        "sasl_oauthbearer_scope: kafka",
+        "sasl_oauthbearer_token_endpoint_ca_location: /idp.pem",
+        "sasl_oauthbearer_extensions: {logicalCluster: lkc-1}",
+    ]);
+    assert_eq!(oauth.extensions["logicalCluster"], "lkc-1");
+    let TokenSource::ClientCredentials(asked) = oauth.source else {
+        panic!("another source")
+    };
+    assert_eq!(
+        (asked.client_id.as_str(), asked.scope.as_deref()),
+        ("me", Some("kafka"))
+    );
+    assert_eq!(asked.ca_file, Some("/idp.pem".into()));
+    assert!(!format!("{asked:?}").contains("s3cret"));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_key() {
+    let sasl = |lines: &[&'static str]| [&["security_protocol: SASL_SSL"], lines].concat();
+    let oauth = |lines: &[&'static str]| sasl(&[&["sasl_mechanism: OAUTHBEARER"], lines].concat());
+    let endpoint = "sasl_oauthbearer_token_endpoint_url: https://idp/token";
+    for (lines, says) in [
+        (vec!["security_protocol: SASL-SSL"], "did you mean `SASL_SSL`?"),
+        (
+            vec!["ssl_ca_location: /ca.pem"],
+            "source.security.security_protocol is missing, and ssl_ca_location is given",
+        ),
+        (
+            vec!["sasl_username: me"],
+            "security_protocol is missing, and sasl_username is given",
+        ),
+        (
+            vec!["security_protocol: PLAINTEXT", "ssl_ca_location: /ca"],
+            "which does not encrypt",
+        ),
+        (
+            vec!["security_protocol: SASL_PLAINTEXT", "ssl_key_location: /k"],
+            "ssl_key_location has no meaning",
+        ),
+        (
+            vec!["security_protocol: SSL", "sasl_username: me"],
+            "sasl_username has no meaning",
+        ),
+        (
+            vec!["security_protocol: SSL", "sasl_oauthbearer_scope: x"],
+            "sasl_oauthbearer_scope has no meaning",
+        ),
+        (
+            vec!["security_protocol: SSL", "ssl_key_location: /k"],
+            "needs ssl_certificate_location, too",
+        ),
+        (
+            vec!["security_protocol: SSL", "ssl_certificate_location: /c"],
+            "needs ssl_key_location, too",
+        ),
+        (
+            vec!["security_protocol: SSL", "ssl_ca_location: ''"],
+            "ssl_ca_location is empty",
+        ),
+        (
+            vec!["security_protocol: SSL", "ssl_ca_locations: /ca"],
+            "did you mean `ssl_ca_location`?",
+        ),
+        (sasl(&["sasl_username: me"]), "sasl_mechanism is missing"),
+        (
+            sasl(&["sasl_mechanism: SCRAM"]),
+            "is not one of PLAIN, SCRAM-SHA-256",
+        ),
+        (
+            sasl(&["sasl_mechanism: PLAIN", "sasl_password: x"]),
+            "sasl_username is missing",
+        ),
+        (
+            sasl(&["sasl_mechanism: PLAIN", "sasl_username: me"]),
+            "sasl_password is missing",
+        ),
+        (
+            sasl(&["sasl_mechanism: PLAIN", "sasl_username: me", "sasl_password: ''"]),
+            "sasl_password is empty",
+        ),
+        (
+            sasl(&["sasl_mechanism: PLAIN", endpoint]),
+            "sasl_oauthbearer_token_endpoint_url has no meaning",
+        ),
+        (oauth(&["sasl_username: me"]), "sasl_username has no meaning"),
+        (oauth(&[]), "needs one source of tokens"),
+        (
+            oauth(&["sasl_oauthbearer_token_file: /t", endpoint]),
+            "and only one",
+        ),
+        (
+            oauth(&["sasl_oauthbearer_token_file: /t", "sasl_oauthbearer_scope: x"]),
+            "belongs to sasl_oauthbearer_token_endpoint_url",
+        ),
+        (
+            oauth(&["sasl_oauthbearer_token_command: []"]),
+            "the command is empty",
+        ),
+        (oauth(&[endpoint]), "sasl_oauthbearer_client_id is missing"),
+        (
+            oauth(&[endpoint, "sasl_oauthbearer_client_id: me"]),
+            "sasl_oauthbearer_client_secret is missing",
+        ),
+        (
+            oauth(&["sasl_oauthbearer_token_endpoint_url: idp"]),
+            "does not begin with https://",
+        ),
+        (
+            oauth(&[
+                "sasl_oauthbearer_token_file: /t",
+                "sasl_oauthbearer_extensions: {a-b: x}",
+            ]),
+            "`a-b` cannot be the name of an extension",
+        ),
+    ] {
+        let message = error(&lines);
+        assert!(message.contains(says), "{lines:?}: {message}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for lines in [
+        &[
+            "security_protocol: SASL_SSL",
+            "sasl_mechanism: PLAIN",
+            "sasl_password: [marker]",
+        ][..],
+        &[
+            "security_protocol: SASL_SSL",
+            "sasl_mechanism: PLAIN",
+            "sasl_password: 'marker${'",
+        ],
+        &[
+            "security_protocol: SASL_SSL",
+            "sasl_mechanism: NONE",
+            "sasl_password: marker",
+        ],
+        &[
+            "security_protocol: SSL",
+            "sasl_oauthbearer_token_command: [x, marker]",
+        ],
+        &[
+            "security_protocol: SASL_SSL",
+            "sasl_oauthbearer_token_command: {marker: marker}",
+        ],
+        &[
+            "security_protocol: SASL_SSL",
+            "sasl_mechanism: OAUTHBEARER",
+            "sasl_oauthbearer_token_endpoint_url: https://me:marker@idp/",
+        ],
+    ] {
+        let message = error(lines);
+        assert!(!message.contains("marker"), "{message}");
+    }
+}
