@@ -64,7 +64,6 @@ mod produce;
 mod retry;
 mod topics;
 mod transactions;
-mod verdict;
 mod wire;
 
 pub use cluster::{

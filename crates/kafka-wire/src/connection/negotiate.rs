@@ -36,7 +36,16 @@ pub(super) async fn negotiate(
         let body = ask(link, version, timeout).await?;
         let code = body.first_chunk::<2>().map(|bytes| i16::from_be_bytes(*bytes));
         match ErrorCode::new(code.unwrap_or_default()) {
-            None => return Ok(versions(read(body, version)?)),
+            None => {
+                let response = read(body, version)?;
+                link.throttle(response.throttle_time_ms);
+                let versions = versions(response);
+                if !versions.is_empty() || version == 0 {
+                    return Ok(versions);
+                }
+                // A peer that says yes and names nothing knows this version by hearsay only.
+                version = 0;
+            }
             Some(ErrorCode::UNSUPPORTED_VERSION) if version > 0 => {
                 // Whatever the request's version, this answer has the layout of version 0 (KIP-511).
                 let offered = versions(read(body, 0)?);
@@ -77,13 +86,17 @@ async fn ask(link: &Link, version: i16, timeout: Duration) -> Result<Bytes, Conn
     answer.map_err(|error| match error {
         Error::InDoubt { source, .. } | Error::NotSent { source, .. } => match source {
             ConnectionError::ClosedByBroker => ConnectionError::Rejected,
-            ConnectionError::Io(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-                ConnectionError::Rejected
-            }
+            ConnectionError::Io(error) if is_hang_up(error.kind()) => ConnectionError::Rejected,
             source => source,
         },
         other => ConnectionError::Protocol(other.to_string()),
     })
+}
+
+/// How a peer looks that has closed the connection while it was written to.
+fn is_hang_up(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 fn read(body: Bytes, version: i16) -> Result<ApiVersionsResponse, ConnectionError> {

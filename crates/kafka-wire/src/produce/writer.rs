@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, TopicPartition};
 use crate::connection::Api;
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
-use crate::retry::Effect;
+use crate::retry::{Effect, Limits};
 
 /// An idempotent producer of whole batches. Clones share it; it ends when the last clone and the last writer are dropped.
 #[derive(Debug, Clone)]
@@ -84,6 +84,7 @@ impl Producer {
             topic_id,
             ledger,
             shared.options.partition_queue_bytes,
+            Limits::new(shared.cluster.config(), shared.options.give_up_after),
         ));
         shared.settle(&partition).await?;
         let progress = partition.progress();
