@@ -69,7 +69,9 @@ pub enum PartitionProblem {
 
     /// The broker answers with nothing although there is something. It passes when the broker reads slowly from a remote
     /// store.
-    #[error("the broker answered with nothing at offset {offset}, although the log can be read to offset {readable}")]
+    #[error(
+        "the broker answered with nothing at offset {offset}, although the log can be read to offset {readable}"
+    )]
     Withheld {
         /// The offset asked for.
         offset: i64,

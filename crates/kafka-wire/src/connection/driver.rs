@@ -243,7 +243,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         if now < self.timer() {
             return Ok(());
         }
-        Err(self.due().map_or(ConnectionError::Idle, ConnectionError::NoAnswer))
+        Err(self
+            .due()
+            .map_or(ConnectionError::Idle, ConnectionError::NoAnswer))
     }
 
     /// Fails everything: what was written at least in part is in doubt, the rest was not sent.

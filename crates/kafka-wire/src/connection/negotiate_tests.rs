@@ -224,7 +224,9 @@ async fn a_port_where_nobody_listens_is_said_to_refuse() {
 
 #[tokio::test]
 async fn an_ipv6_address_is_connected_to() {
-    let listener = TcpListener::bind("[::1]:0").await.expect("a loopback address of IPv6");
+    let listener = TcpListener::bind("[::1]:0")
+        .await
+        .expect("a loopback address of IPv6");
     let broker = FakeBroker::serve(listener, |seen| seen.answer(&all_versions()));
     assert!(broker.server().starts_with("[::1]:"));
     dial(&broker).await.unwrap();

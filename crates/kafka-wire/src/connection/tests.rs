@@ -271,11 +271,24 @@ async fn a_request_of_which_no_byte_can_be_written_is_given_up_in_its_own_time()
     // The pipe is full with what nobody reads, and nothing is awaited.
     let filling = bench.start(b"0123456789");
     sleep(Duration::from_secs(1)).await;
-    bench.peer.write_all(&framed(&Seen { correlation_id: 1, ..one }, b"")).await.unwrap();
+    bench
+        .peer
+        .write_all(&framed(
+            &Seen {
+                correlation_id: 1,
+                ..one
+            },
+            b"",
+        ))
+        .await
+        .unwrap();
     assert!(filling.await.is_ok());
     let started = Instant::now();
     let stuck = bench.start(b"x");
-    assert!(matches!(not_sent(stuck.await), ConnectionError::NoAnswer(PATIENCE)));
+    assert!(matches!(
+        not_sent(stuck.await),
+        ConnectionError::NoAnswer(PATIENCE)
+    ));
     assert_eq!(started.elapsed(), PATIENCE);
 }
 

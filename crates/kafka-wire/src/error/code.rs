@@ -149,8 +149,9 @@ impl ErrorCode {
 
     /// Whether the protocol says that the same request may succeed later, perhaps on another broker.
     pub fn is_retriable(self) -> bool {
-        // A code that is newer than the table may well pass, but nothing says so.
-        self == Self::REBOOTSTRAP_REQUIRED || known(self.0).is_some_and(|error| error.is_retriable())
+        // The table is not of today. A code that is newer may well pass, but nothing says so.
+        let newer = matches!(self, Self::REBOOTSTRAP_REQUIRED | Self::CONCURRENT_TRANSACTIONS);
+        newer || known(self.0).is_some_and(|error| error.is_retriable())
     }
 
     /// Whether the broker does not know the topic, partition or topic id: true right after a topic was created,

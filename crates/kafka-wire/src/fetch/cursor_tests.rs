@@ -142,7 +142,10 @@ fn an_answer_that_does_not_reach_the_offset_makes_the_cursor_ask_for_more() {
     let before = slab(&log()[..3]);
     for answers in 1..5 {
         assert_eq!(cursor.advance(answer(before.clone()), true), Ok(Outcome::Stuck));
-        assert_eq!((cursor.stuck_answers, cursor.max_bytes), (answers, 100 << answers));
+        assert_eq!(
+            (cursor.stuck_answers, cursor.max_bytes),
+            (answers, 100 << answers)
+        );
         assert_eq!(cursor.offset, 150);
     }
     progress(cursor.advance(answer(slab(&log())), true));

@@ -187,10 +187,12 @@ fn outcome(answer: &mut PartitionAnswer, sent: &Sent, link: &Link) -> Result<i64
     match (ErrorCode::new(answer.error_code), answer.base_offset) {
         (None, Some(offset)) => Ok(offset),
         (None, None) => Err(link.left_out(&sent.partition.name)),
-        (Some(code), _) => Err(
-            Error::kafka(code, API, link.broker(), sent.partition.name.to_string())
-                .with_message(refusal(code, sent, answer.error_text.take())),
-        ),
+        (Some(code), _) => {
+            Err(
+                Error::kafka(code, API, link.broker(), sent.partition.name.to_string())
+                    .with_message(refusal(code, sent, answer.error_text.take())),
+            )
+        }
     }
 }
 

@@ -118,6 +118,15 @@ impl Ledger {
         }
     }
 
+    /// Begins with this sequence number, as if records had been written before.
+    #[cfg(test)]
+    pub(super) fn with_sequence(self, next_sequence: i32) -> Self {
+        Self {
+            next_sequence,
+            ..self
+        }
+    }
+
     pub(super) fn acknowledged(&self) -> i64 {
         self.acknowledged
     }

@@ -151,7 +151,9 @@ mod tests {
         assert_eq!(streak.failures(), 1000);
         streak.end();
         assert_eq!(streak.failures(), 0);
-        assert!(streak.failed(coded(ErrorCode::NOT_LEADER_OR_FOLLOWER)).unwrap() <= Duration::from_millis(100));
+        assert!(
+            streak.failed(coded(ErrorCode::NOT_LEADER_OR_FOLLOWER)).unwrap() <= Duration::from_millis(100)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -184,7 +186,10 @@ mod tests {
         fail(&mut streak, &lost(ConnectionError::ClosedByBroker), 100).await;
         let unknown = coded(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         let (elapsed, _, end) = fail(&mut streak, &unknown, 100).await;
-        assert!(elapsed >= Duration::from_secs(4) && elapsed < Duration::from_secs(6), "{elapsed:?}");
+        assert!(
+            elapsed >= Duration::from_secs(4) && elapsed < Duration::from_secs(6),
+            "{elapsed:?}"
+        );
         assert_eq!(end.unwrap().code(), unknown.code());
     }
 
@@ -193,7 +198,10 @@ mod tests {
         let mut streak = streak(Some(30));
         for _ in 0..2 {
             let (elapsed, _, end) = fail(&mut streak, &coded(ErrorCode::LEADER_NOT_AVAILABLE), 1000).await;
-            assert!(elapsed >= Duration::from_secs(30) && elapsed < Duration::from_secs(32), "{elapsed:?}");
+            assert!(
+                elapsed >= Duration::from_secs(30) && elapsed < Duration::from_secs(32),
+                "{elapsed:?}"
+            );
             let Some(Error::Deadline { last, .. }) = end else {
                 panic!("{end:?}")
             };
