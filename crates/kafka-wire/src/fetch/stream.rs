@@ -111,3 +111,7 @@ impl Drop for FetchStream {
         self.router.abort();
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
