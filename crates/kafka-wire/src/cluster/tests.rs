@@ -481,6 +481,8 @@ async fn a_broker_that_moved_is_connected_to_where_it_is_now() {
     let hello = |broker: &FakeBroker| broker.count::<ApiVersionsRequest>();
     let before = cluster.link(2, Role::Fetch, 0).await.unwrap();
     let stays = cluster.link(1, Role::Fetch, 0).await.unwrap();
+    // The one that metadata is asked for on.
+    cluster.link(1, Role::Control, 0).await.unwrap();
     let connections = hello(&pair.brokers[0]);
     let world = Arc::clone(&pair.world);
     let moved = FakeBroker::start(move |seen| world.answer(2, seen)).await;
