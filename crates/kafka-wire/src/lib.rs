@@ -70,7 +70,6 @@ mod secret;
 mod tls;
 mod topics;
 mod transactions;
-mod verdict;
 mod wire;
 
 pub use cluster::{

@@ -2,7 +2,7 @@
 
 use crate::batch::BatchError;
 
-/// Why a partition cannot be read or written any further. None of these passes by waiting.
+/// Why a partition cannot be read or written any further. What may pass by waiting was waited for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartitionProblem {
@@ -65,6 +65,18 @@ pub enum PartitionProblem {
         offset: i64,
         /// How often.
         answers: u32,
+    },
+
+    /// The broker answers with nothing although there is something. It passes when the broker reads slowly from a remote
+    /// store.
+    #[error(
+        "the broker answered with nothing at offset {offset}, although the log can be read to offset {readable}"
+    )]
+    Withheld {
+        /// The offset asked for.
+        offset: i64,
+        /// Where what can be read ends.
+        readable: i64,
     },
 
     /// A batch is larger than the largest response that is accepted.

@@ -1,8 +1,22 @@
-//! Repeating what failed in a way that passes: the only place that sleeps between attempts.
+//! Repeating what failed in a way that passes.
+//!
+//! The one place that knows how long to wait between two attempts, and when there is no further one:
+//!
+//! * [`Retry`] for an operation that somebody waits for: it has a total time (`retry_timeout`);
+//! * [`Streak`] for the data path, which goes on for hours and outlasts elections, restarts and lost connections: what
+//!   counts there are the failures of a partition since it last got on.
+//!
+//! What repeating can do about an error is its [`Verdict`].
+
+mod streak;
+mod verdict;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+pub(crate) use streak::{Limits, Streak};
+pub(crate) use verdict::Verdict;
 
 use crate::config::ClusterConfig;
 use crate::error::{Chain, Error, ErrorCode};
@@ -16,6 +30,30 @@ pub(crate) enum Effect {
     Once,
 }
 
+/// Pauses between attempts: each twice as long as the one before, up to a limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(config: &ClusterConfig) -> Self {
+        Self {
+            next: config.retry_backoff,
+            longest: config.retry_backoff_max.max(config.retry_backoff),
+        }
+    }
+
+    /// The next pause: between half of the time and all of it, so that callers that failed together do not come back
+    /// together.
+    pub(crate) fn pause(&mut self) -> Duration {
+        let pause = self.next.mul_f64(rand::random_range(0.5..=1.0));
+        self.next = (self.next * 2).min(self.longest);
+        pause
+    }
+}
+
 /// The state of one operation's attempts.
 ///
 /// All waiting is plain sleeping, so an operation is cancelled by dropping its future.
@@ -24,9 +62,11 @@ pub(crate) struct Retry {
     effect: Effect,
     started: Instant,
     deadline: Instant,
-    unknown_topic_deadline: Instant,
-    next_pause: Duration,
-    longest_pause: Duration,
+    unknown_topic_grace: Duration,
+    /// When unknown topics are given up: they are counted from the first such answer on, as what came before it may have
+    /// taken any time.
+    unknown_topic_deadline: Option<Instant>,
+    backoff: Backoff,
 }
 
 impl Retry {
@@ -36,9 +76,9 @@ impl Retry {
             effect,
             started,
             deadline: started + config.retry_timeout,
-            unknown_topic_deadline: started + config.unknown_topic_grace.min(config.retry_timeout),
-            next_pause: config.retry_backoff,
-            longest_pause: config.retry_backoff_max.max(config.retry_backoff),
+            unknown_topic_grace: config.unknown_topic_grace,
+            unknown_topic_deadline: None,
+            backoff: Backoff::new(config),
         }
     }
 
@@ -63,28 +103,29 @@ impl Retry {
     /// # Errors
     /// What to report: `error` itself when it does not pass by waiting, [`Error::Deadline`] around it when the time
     /// is over.
-    pub(crate) fn verdict(&self, error: Error) -> Result<Error, Error> {
+    pub(crate) fn verdict(&mut self, error: Error) -> Result<Error, Error> {
         if !self.may_repeat(&error) {
             return Err(error);
         }
+        let now = Instant::now();
         let unknown_topic = error.code().is_some_and(ErrorCode::is_unknown_topic);
         let deadline = if unknown_topic {
-            self.unknown_topic_deadline
+            let grace = now + self.unknown_topic_grace;
+            self.deadline
+                .min(*self.unknown_topic_deadline.get_or_insert(grace))
         } else {
             self.deadline
         };
-        if Instant::now() + self.next_pause <= deadline {
+        if now + self.backoff.next <= deadline {
             return Ok(error);
         }
         // "Unknown topic" is the answer; that it was asked for a few seconds adds nothing.
         Err(if unknown_topic { error } else { self.give_up(error) })
     }
 
-    /// Waits, each time longer, between half of the pause and all of it: callers that failed together do not come
-    /// back together.
+    /// Waits, each time longer.
     pub(crate) async fn sleep(&mut self) {
-        tokio::time::sleep(self.next_pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-        self.next_pause = (self.next_pause * 2).min(self.longest_pause);
+        tokio::time::sleep(self.backoff.pause()).await;
     }
 
     /// Wraps the last failure into what is reported when the time is over.
@@ -160,6 +201,20 @@ mod tests {
         assert!(attempts > 2);
         assert!(elapsed <= Duration::from_secs(2), "{elapsed:?}");
         assert!(matches!(error, Error::Kafka(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_for_an_unknown_topic_begins_with_the_first_such_answer() {
+        let mut retry = Retry::new(&config(), Effect::Repeatable);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let unknown = answered(ErrorCode::UNKNOWN_TOPIC_ID);
+        let started = Instant::now();
+        while retry.pause(unknown.clone()).await.is_ok() {}
+        let elapsed = started.elapsed();
+        assert!(
+            elapsed > Duration::from_secs(1) && elapsed <= Duration::from_secs(2),
+            "{elapsed:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

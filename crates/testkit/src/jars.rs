@@ -49,6 +49,10 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../java/testkit/ProduceCommands.java"),
     ),
     (
+        "QuotaCommands.java",
+        include_str!("../java/testkit/QuotaCommands.java"),
+    ),
+    (
         "RawCommands.java",
         include_str!("../java/testkit/RawCommands.java"),
     ),

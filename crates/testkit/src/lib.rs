@@ -28,10 +28,12 @@ pub use java::{
     Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,
     GroupDescription, GroupListing, GroupMember, GroupProtocol, GroupRead, Isolation, JavaClient,
     JavaProducer, ListedOffset, MemberDescription, NextRecord, OffsetSpec, PartitionDescription,
-    ProduceRecord, Produced, ProducerOptions, RawFetch, RawFetched, RawProduced, Record, ShareMember,
+    ProduceRecord, Produced, ProducerOptions, Quota, RawFetch, RawFetched, RawProduced, Record, ShareMember,
     TimestampType, TopicDescription, TransactionEnd,
 };
-pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
+pub use proxy::{
+    Alteration, Direction, FaultProxy, RecordedRequest, RequestFault, Rule, RuleHandle, api_key,
+};
 pub use s3::{S3Kind, S3Server};
 pub use tools::consumer_groups_script;
 

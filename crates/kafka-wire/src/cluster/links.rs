@@ -67,7 +67,8 @@ impl Links {
         })
     }
 
-    /// Takes note of where brokers are. Those that are no longer named are forgotten.
+    /// Takes note of where brokers are. Connections to those that are no longer named, or have moved, are forgotten: they
+    /// end when nobody uses them any more.
     pub(super) fn set_brokers(&self, brokers: &BTreeMap<i32, Broker>) {
         let addresses = brokers.iter().map(|(&node, broker)| {
             let address = BrokerAddress {
@@ -77,9 +78,9 @@ impl Links {
             (node, Address::new(node, address))
         });
         let mut state = self.lock();
-        state.brokers = addresses.collect();
         let State { brokers, slots } = &mut *state;
-        slots.retain(|(node, ..), _| brokers.contains_key(node));
+        let before = std::mem::replace(brokers, addresses.collect());
+        slots.retain(|(node, ..), _| brokers.contains_key(node) && brokers.get(node) == before.get(node));
     }
 
     /// Takes note of where one broker is.

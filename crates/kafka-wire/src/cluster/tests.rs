@@ -489,6 +489,29 @@ async fn connections_are_made_once_per_role_and_shard() {
 }
 
 #[tokio::test]
+async fn a_broker_that_moved_is_connected_to_where_it_is_now() {
+    let pair = Pair::start(|_, _, _| None).await;
+    let cluster = pair.cluster().await;
+    let hello = |broker: &FakeBroker| broker.count::<ApiVersionsRequest>();
+    let before = cluster.link(2, Role::Fetch, 0).await.unwrap();
+    let stays = cluster.link(1, Role::Fetch, 0).await.unwrap();
+    // The one that metadata is asked for on.
+    cluster.link(1, Role::Control, 0).await.unwrap();
+    let connections = hello(&pair.brokers[0]);
+    let world = Arc::clone(&pair.world);
+    let moved = FakeBroker::start(move |seen| world.answer(2, seen)).await;
+    pair.world.ports.lock().unwrap()[1] = moved.address.port();
+    cluster.metadata(TopicFilter::All).await.unwrap();
+    // Whoever listens at the old place now need not be this broker, however alive the connection looks.
+    assert!(before.is_open());
+    cluster.link(2, Role::Fetch, 0).await.unwrap();
+    assert_eq!(hello(&moved), 1);
+    assert!(stays.is_open());
+    cluster.link(1, Role::Fetch, 0).await.unwrap();
+    assert_eq!(hello(&pair.brokers[0]), connections);
+}
+
+#[tokio::test]
 async fn waiting_for_one_connection_that_fails_fails_all_who_wait() {
     let pair =
         Pair::start(|_, node, seen| (node == 2 && seen.is::<ApiVersionsRequest>()).then_some(Reply::Silence))

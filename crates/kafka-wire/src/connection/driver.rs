@@ -167,10 +167,13 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         } else {
             Vec::new()
         };
+        // What the broker says comes before what is to be written: when it has closed the connection, an idle one for
+        // example, the next request was not sent, instead of being in doubt.
         tokio::select! {
+            biased;
             () = self.options.closed.cancelled() => Event::Closed,
-            command = self.commands.recv(), if self.accepting => Event::Command(command),
             frame = self.reader.next(self.options.max_response_bytes) => Event::Frame(frame),
+            command = self.commands.recv(), if self.accepting => Event::Command(command),
             sent = send(&mut self.writer, &slices), if may_write || may_flush => sent,
             () = sleep_until(timer) => Event::Timer,
         }
@@ -178,15 +181,21 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
 
     /// The next moment at which something is due without an event: unmute, timeout, or idleness.
     fn timer(&self) -> Instant {
-        match (self.muted_until, self.in_flight.front()) {
+        match self.muted_until {
             // A broker that throttles does not even read what was written before, so no timeout runs.
-            (Some(unmute), _) => unmute,
-            (None, Some(front)) => self.last_progress() + front.timeout,
-            (None, None) if self.outbox.is_empty() && self.parking.is_empty() => {
+            Some(unmute) => unmute,
+            // A login that is renewed is no use of the connection.
+            None if self.in_flight.is_empty() && self.outbox.is_empty() && self.parking.is_empty() => {
                 self.used + self.options.idle_timeout
             }
-            (None, None) => self.last_progress() + self.options.idle_timeout,
+            None => self.last_progress() + self.due().unwrap_or(self.options.idle_timeout),
         }
+    }
+
+    /// How long the request may take whose turn it is: the oldest that is not answered, or else that is not written.
+    fn due(&self) -> Option<Duration> {
+        let oldest = self.in_flight.front().or(self.outbox.first());
+        oldest.map(|request| request.timeout)
     }
 
     fn last_progress(&self) -> Instant {
@@ -317,12 +326,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         if now < self.timer() {
             return Ok(());
         }
-        match self.in_flight.front() {
-            Some(front) => Err(ConnectionError::NoAnswer(front.timeout)),
-            None if self.outbox.is_empty() => Err(ConnectionError::Idle),
-            // Nothing is awaited, so nothing holds up the socket, and still not a byte could be written.
-            None => Err(ConnectionError::NoAnswer(self.options.idle_timeout)),
-        }
+        Err(self
+            .due()
+            .map_or(ConnectionError::Idle, ConnectionError::NoAnswer))
     }
 
     /// Fails everything: what was written at least in part is in doubt, the rest was not sent.

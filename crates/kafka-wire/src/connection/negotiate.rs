@@ -36,7 +36,16 @@ pub(super) async fn negotiate(
         let body = ask(link, version, timeout).await?;
         let code = body.first_chunk::<2>().map(|bytes| i16::from_be_bytes(*bytes));
         match ErrorCode::new(code.unwrap_or_default()) {
-            None => return Ok(versions(read(body, version)?)),
+            None => {
+                let response = read(body, version)?;
+                link.throttle(response.throttle_time_ms);
+                let versions = versions(response);
+                if !versions.is_empty() || version == 0 {
+                    return Ok(versions);
+                }
+                // A peer that says yes and names nothing knows this version by hearsay only.
+                version = 0;
+            }
             Some(ErrorCode::UNSUPPORTED_VERSION) if version > 0 => {
                 // Whatever the request's version, this answer has the layout of version 0 (KIP-511).
                 let offered = versions(read(body, 0)?);

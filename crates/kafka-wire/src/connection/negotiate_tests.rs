@@ -116,6 +116,23 @@ async fn a_broker_that_hangs_up_on_a_version_it_does_not_know_is_asked_again_in_
 }
 
 #[tokio::test]
+async fn an_answer_that_names_no_api_is_asked_for_again_in_version_0() {
+    let broker = FakeBroker::start(|seen| match seen.version {
+        0 => seen.answer(&all_versions()),
+        _ => seen.answer(&ApiVersionsResponse::default()),
+    })
+    .await;
+    let link = dial(&broker).await.unwrap();
+    assert_eq!(versions_asked(&broker), [3, 0]);
+    assert!(link.version_of::<OffsetCommitRequest>().is_ok());
+    // A peer that never names any is believed: each API is reported as missing when it is needed.
+    let broker = FakeBroker::start(|seen| seen.answer(&ApiVersionsResponse::default())).await;
+    let link = dial(&broker).await.unwrap();
+    assert_eq!(versions_asked(&broker), [3, 0]);
+    assert!(link.version_of::<OffsetCommitRequest>().is_err());
+}
+
+#[tokio::test]
 async fn a_broker_that_always_hangs_up_is_tried_twice() {
     let broker = FakeBroker::start(|_| Reply::HangUp).await;
     let failures = dial(&broker).await.unwrap_err();
@@ -207,9 +224,9 @@ async fn a_port_where_nobody_listens_is_said_to_refuse() {
 
 #[tokio::test]
 async fn an_ipv6_address_is_connected_to() {
-    let Ok(listener) = TcpListener::bind("[::1]:0").await else {
-        return;
-    };
+    let listener = TcpListener::bind("[::1]:0")
+        .await
+        .expect("a loopback address of IPv6");
     let broker = FakeBroker::serve(listener, |seen| seen.answer(&all_versions()));
     assert!(broker.server().starts_with("[::1]:"));
     dial(&broker).await.unwrap();

@@ -47,6 +47,11 @@ impl<T> Outbox<T> {
         self.requests.is_empty()
     }
 
+    /// What is kept about the first request of which nothing was written.
+    pub(super) fn first(&self) -> Option<&T> {
+        self.requests.iter().find_map(|request| request.ticket.as_ref())
+    }
+
     /// Whether the request that is next to be written has begun to be.
     pub(super) fn is_partly_written(&self) -> bool {
         self.requests

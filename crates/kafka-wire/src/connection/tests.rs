@@ -264,6 +264,57 @@ async fn a_request_that_is_written_slowly_is_no_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_of_which_no_byte_can_be_written_is_given_up_in_its_own_time() {
+    let mut bench = bench(14 + 10);
+    let first = bench.start(b"0123456789");
+    let one = bench.read().await;
+    bench.answer(&one, b"").await;
+    assert!(first.await.is_ok());
+    // The pipe is full with what nobody reads, and nothing is awaited.
+    let filling = bench.start(b"0123456789");
+    sleep(Duration::from_secs(1)).await;
+    bench
+        .peer
+        .write_all(&framed(
+            &Seen {
+                correlation_id: 1,
+                ..one
+            },
+            b"",
+        ))
+        .await
+        .unwrap();
+    assert!(filling.await.is_ok());
+    let started = Instant::now();
+    let stuck = bench.start(b"x");
+    assert!(matches!(
+        not_sent(stuck.await),
+        ConnectionError::NoAnswer(PATIENCE)
+    ));
+    assert_eq!(started.elapsed(), PATIENCE);
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_the_broker_has_closed_was_not_sent() {
+    // Both are there at the same time: the end of the stream, and something to be written.
+    for _ in 0..50 {
+        let bench = bench(1024);
+        drop(bench.peer);
+        let late = RawRequest {
+            api_key: KEY,
+            version: 0,
+            body: vec![Bytes::from_static(b"x")],
+            timeout: PATIENCE,
+            guard: None,
+        };
+        match bench.link.start_raw(late) {
+            Ok(pending) => _ = not_sent(pending.await),
+            Err(error) => _ = not_sent(Err(error)),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_throttled_connection_is_quiet_and_no_timeout_runs() {
     let mut bench = bench(1024);
     let before = bench.start(b"before");

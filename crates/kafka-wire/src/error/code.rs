@@ -32,8 +32,12 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The broker cannot say what went wrong; its log can.
+    UNKNOWN_SERVER_ERROR = -1;
     /// The offset is below the log start or beyond the log end.
     OFFSET_OUT_OF_RANGE = 1;
+    /// A record batch is damaged.
+    CORRUPT_MESSAGE = 2;
     /// Topic or partition does not exist, or the broker has not heard of it yet.
     UNKNOWN_TOPIC_OR_PARTITION = 3;
     /// A leader is being elected.
@@ -54,6 +58,8 @@ codes! {
     NOT_COORDINATOR = 16;
     /// The topic name cannot be one.
     INVALID_TOPIC_EXCEPTION = 17;
+    /// A record batch is larger than `segment.bytes`.
+    RECORD_LIST_TOO_LARGE = 18;
     /// Not appended: too few in-sync replicas.
     NOT_ENOUGH_REPLICAS = 19;
     /// Appended to the leader, but not to enough replicas: the outcome is in doubt.
@@ -155,8 +161,9 @@ impl ErrorCode {
 
     /// Whether the protocol says that the same request may succeed later, perhaps on another broker.
     pub fn is_retriable(self) -> bool {
-        // A code that is newer than the table may well pass, but nothing says so.
-        self == Self::REBOOTSTRAP_REQUIRED || known(self.0).is_some_and(|error| error.is_retriable())
+        // The table is not of today. A code that is newer may well pass, but nothing says so.
+        let newer = matches!(self, Self::REBOOTSTRAP_REQUIRED | Self::CONCURRENT_TRANSACTIONS);
+        newer || known(self.0).is_some_and(|error| error.is_retriable())
     }
 
     /// Whether the broker does not know the topic, partition or topic id: true right after a topic was created,
@@ -201,6 +208,7 @@ impl ErrorCode {
             Self::UNKNOWN_TOPIC_OR_PARTITION => "check that the topic exists, and that it may be described",
             Self::OFFSET_METADATA_TOO_LARGE => "raise offset.metadata.max.bytes on the brokers",
             Self::MESSAGE_TOO_LARGE => "raise max.message.bytes of the topic",
+            Self::RECORD_LIST_TOO_LARGE => "raise segment.bytes of the topic",
             Self::NOT_ENOUGH_REPLICAS => "bring brokers back, or lower min.insync.replicas of the topic",
             Self::UNKNOWN_MEMBER_ID
             | Self::ILLEGAL_GENERATION

@@ -8,10 +8,8 @@ use super::response::PartitionResponse;
 use super::{FetchPartition, FetchedBatches};
 use crate::batch::{BatchError, BatchIter, Codec, LogEntry};
 use crate::problem::PartitionProblem;
+use crate::retry::{Limits, Streak};
 use crate::transactions::{AbortedFilter, BatchFacts, Visibility};
-
-/// Answers in a row that hold whole batches but nothing at or after the offset, before that is an error.
-const MOST_STUCK_ANSWERS: u32 = 8;
 
 /// The reading position of one partition. It is in exactly one place at a time: a queue, a lane or the router.
 #[derive(Debug)]
@@ -29,6 +27,8 @@ pub(super) struct Cursor {
     pub(super) leader_epoch: i32,
     /// Bytes to ask for; grows when a batch turns out to be larger.
     pub(super) max_bytes: usize,
+    /// Bytes to ask for when nothing suggests otherwise.
+    usual_max_bytes: usize,
     /// Bytes of the batch that was cut last.
     pub(super) needs: usize,
     /// Whether the last answer suggests that there is more to read now.
@@ -37,9 +37,8 @@ pub(super) struct Cursor {
     pub(super) replica: Option<(i32, Instant)>,
     /// Answers in a row without progress.
     pub(super) stuck_answers: u32,
-    /// Failures in a row, and since when.
-    pub(super) failures: u32,
-    pub(super) failing_since: Option<Instant>,
+    /// The failures since the last good answer.
+    pub(super) streak: Streak,
 }
 
 /// What a response means for a partition.
@@ -56,7 +55,7 @@ pub(super) enum Outcome {
 }
 
 impl Cursor {
-    pub(super) fn new(partition: FetchPartition, max_bytes: usize) -> Self {
+    pub(super) fn new(partition: FetchPartition, max_bytes: usize, limits: Limits) -> Self {
         Self {
             topic: partition.topic,
             topic_id: partition.topic_id,
@@ -66,12 +65,12 @@ impl Cursor {
             last_epoch: partition.last_epoch.unwrap_or(-1),
             leader_epoch: -1,
             max_bytes,
+            usual_max_bytes: max_bytes,
             needs: 0,
             hot: true,
             replica: None,
             stuck_answers: 0,
-            failures: 0,
-            failing_since: None,
+            streak: Streak::new(limits),
         }
     }
 
@@ -117,6 +116,9 @@ impl Cursor {
         fetched.next_offset = self.offset;
         if self.offset > start {
             self.stuck_answers = 0;
+            if records.len() <= self.usual_max_bytes {
+                self.max_bytes = self.usual_max_bytes;
+            }
             return Ok(Outcome::Progress(fetched));
         }
         if records.is_empty() {
@@ -127,17 +129,7 @@ impl Cursor {
             self.max_bytes = self.max_bytes.saturating_mul(2).max(self.needs);
             return Ok(Outcome::Cut);
         }
-        self.stuck()
-    }
-
-    fn stuck(&mut self) -> Result<Outcome, PartitionProblem> {
         self.stuck_answers += 1;
-        if self.stuck_answers >= MOST_STUCK_ANSWERS {
-            return Err(PartitionProblem::NoProgress {
-                offset: self.offset,
-                answers: self.stuck_answers,
-            });
-        }
         // What lies before the offset may be all that fits.
         self.max_bytes = self.max_bytes.saturating_mul(2);
         Ok(Outcome::Stuck)
@@ -202,4 +194,4 @@ fn whole_entry(records: &[u8]) -> usize {
 
 #[cfg(test)]
 #[path = "cursor_tests.rs"]
-mod tests;
+pub(super) mod tests;

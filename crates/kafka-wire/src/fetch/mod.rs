@@ -11,6 +11,8 @@
 //! A partition's position (`Cursor`) is owned by exactly one of these at a time, so its batches come in order and
 //! nothing is locked while bytes move.
 
+mod account;
+mod answer;
 mod cursor;
 mod exchange;
 mod lane;
@@ -18,6 +20,7 @@ mod pool;
 pub(crate) mod request;
 pub(crate) mod response;
 mod router;
+mod shared;
 mod stream;
 
 use std::sync::Arc;

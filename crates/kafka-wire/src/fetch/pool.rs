@@ -24,6 +24,8 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
+    /// With more to read, and without room for it in the last response.
+    next: VecDeque<Cursor>,
     /// Probably with more to read.
     hot: VecDeque<Cursor>,
     /// Probably with nothing new.
@@ -45,7 +47,8 @@ pub(super) struct Share {
 /// Where a partition goes after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It had none: there was no room for it in the response.
+    /// It had none: there was no room for it in the response. It comes before all others then, so that even a batch that
+    /// is larger than the limits has its turn: the first partition of a request gets one whole batch.
     Next,
     /// It had its turn.
     Last,
@@ -89,11 +92,10 @@ impl Pool {
 
     fn try_take(&self, lanes: usize, most_hot: usize) -> Option<Share> {
         let mut state = self.lock();
-        let all = state.hot.len() + state.cold.len() + state.taken;
-        let hot_all = state.hot.len() + state.taken_hot;
-        let hot = state
-            .hot
-            .len()
+        let waiting = state.next.len() + state.hot.len();
+        let all = waiting + state.cold.len() + state.taken;
+        let hot_all = waiting + state.taken_hot;
+        let hot = waiting
             .min(hot_all.div_ceil(lanes.max(1)).max(1))
             .min(most_hot.max(1));
         let most_cold = if hot > 0 {
@@ -105,11 +107,14 @@ impl Pool {
         if hot + cold == 0 {
             return None;
         }
-        let mut cursors: Vec<Cursor> = state.hot.drain(..hot).collect();
+        let mut cursors = Vec::with_capacity(hot + cold);
+        let first = hot.min(state.next.len());
+        cursors.extend(state.next.drain(..first));
+        cursors.extend(state.hot.drain(..hot - first));
         cursors.extend(state.cold.drain(..cold));
         state.taken += cursors.len();
         state.taken_hot += hot;
-        if !(state.hot.is_empty() && state.cold.is_empty()) {
+        if waiting + state.cold.len() > hot {
             self.filled.notify_one();
         }
         Some(Share {
@@ -130,7 +135,7 @@ impl Pool {
     pub(super) fn put_back(&self, cursor: Cursor, turn: Turn) {
         let mut state = self.lock();
         match (cursor.hot, turn) {
-            (true, Turn::Next) => state.hot.push_front(cursor),
+            (true, Turn::Next) => state.next.push_back(cursor),
             (true, Turn::Last) => state.hot.push_back(cursor),
             (false, _) => state.cold.push_back(cursor),
         }
@@ -149,3 +154,7 @@ impl Share {
 #[cfg(test)]
 #[path = "pool_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "fairness_tests.rs"]
+mod fairness_tests;

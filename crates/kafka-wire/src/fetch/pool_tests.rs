@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::FetchPartition;
+use super::super::cursor::tests::limits;
 use super::*;
 
 fn cursor(partition: i32, hot: bool) -> Cursor {
-    let mut cursor = Cursor::new(FetchPartition::new("t", partition, 0), 100);
+    let mut cursor = Cursor::new(FetchPartition::new("t", partition, 0), 100, limits());
     cursor.hot = hot;
     cursor
 }

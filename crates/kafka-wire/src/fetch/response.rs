@@ -67,6 +67,12 @@ pub(crate) struct DivergingEpoch {
 }
 
 impl FetchResponse {
+    /// Whether the broker keeps the whole answer back because the client is over its quota: there is no partition in it, and
+    /// the data will come when the time is over (AK `FetchContext.getThrottledResponse`).
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.throttle_time_ms > 0 && self.error_code == 0 && self.topics.is_empty()
+    }
+
     /// Parses a response body. Nothing is allocated for more elements than the body can hold.
     pub(crate) fn decode(body: Bytes, version: i16) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body, version >= FIRST_FLEXIBLE);

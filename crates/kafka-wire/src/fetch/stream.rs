@@ -7,9 +7,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
-use super::router::{Command, Router, Shared};
+use super::router::Router;
+use super::shared::{Command, Shared};
 use super::{FetchEvent, FetchEventKind, FetchOptions, FetchPartition};
 use crate::cluster::Cluster;
+use crate::retry::Limits;
 
 /// Events that wait for the caller. What they hold is bounded by the byte budget, so this bounds only their number.
 const EVENTS: usize = 64;
@@ -41,6 +43,7 @@ pub struct FetchStream {
     commands: mpsc::UnboundedSender<Command>,
     router: JoinHandle<()>,
     partition_max_bytes: usize,
+    limits: Limits,
     open: usize,
 }
 
@@ -56,6 +59,7 @@ impl FetchStream {
         let (events, received) = mpsc::channel(EVENTS);
         let (commands, commanded) = mpsc::unbounded_channel();
         let partition_max_bytes = options.partition_max_bytes;
+        let limits = Limits::new(cluster.config(), options.give_up_after);
         let shared = Arc::new(Shared::new(cluster.clone(), options, events, commands.clone()));
         let router = tokio::spawn(Router::new(shared, commanded).run());
         let mut stream = Self {
@@ -63,6 +67,7 @@ impl FetchStream {
             commands,
             router,
             partition_max_bytes,
+            limits,
             open: 0,
         };
         for partition in partitions {
@@ -74,12 +79,11 @@ impl FetchStream {
     /// Adds a partition, or one again whose reading has ended. A partition must not be read twice at the same time.
     pub fn add(&mut self, partition: FetchPartition) {
         self.open += 1;
-        let cursor = Cursor::new(partition, self.partition_max_bytes);
+        let cursor = Cursor::new(partition, self.partition_max_bytes, self.limits);
         // The router runs for as long as this handle exists.
         let _ = self.commands.send(Command {
             cursor,
             due: Instant::now(),
-            error: None,
         });
     }
 
@@ -107,3 +111,7 @@ impl Drop for FetchStream {
         self.router.abort();
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

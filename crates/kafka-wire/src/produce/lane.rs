@@ -187,11 +187,26 @@ fn outcome(answer: &mut PartitionAnswer, sent: &Sent, link: &Link) -> Result<i64
     match (ErrorCode::new(answer.error_code), answer.base_offset) {
         (None, Some(offset)) => Ok(offset),
         (None, None) => Err(link.left_out(&sent.partition.name)),
-        (Some(code), _) => Err(
-            Error::kafka(code, API, link.broker(), sent.partition.name.to_string())
-                .with_message(answer.error_text.take()),
-        ),
+        (Some(code), _) => {
+            Err(
+                Error::kafka(code, API, link.broker(), sent.partition.name.to_string())
+                    .with_message(refusal(code, sent, answer.error_text.take())),
+            )
+        }
     }
+}
+
+/// What the broker says, and what it leaves out: how large the batch is that it finds too large.
+fn refusal(code: ErrorCode, sent: &Sent, words: Option<String>) -> Option<String> {
+    if !matches!(
+        code,
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE
+    ) {
+        return words;
+    }
+    let Sent { bytes, records, .. } = sent;
+    let size = format!("the batch has {bytes} bytes and {records} records");
+    Some(words.map_or(size.clone(), |words| format!("{size}; {words}")))
 }
 
 fn usable_version(negotiated: i16, entries: &[ProduceEntry]) -> i16 {

@@ -71,8 +71,8 @@ pub(super) enum Answered {
     Acknowledged,
     /// There was a failure, and other answers are still due.
     Draining,
-    /// There was a failure, and nothing is in flight any more.
-    Drained,
+    /// There was a failure, this one first, and nothing is in flight any more.
+    Drained(Error),
     /// It is known already that nothing can go on.
     Broken(PartitionProblem),
 }
@@ -115,6 +115,15 @@ impl Ledger {
             next_offset,
             confirmed: false,
             failure: None,
+        }
+    }
+
+    /// Begins with this sequence number, as if records had been written before.
+    #[cfg(test)]
+    pub(super) fn with_sequence(self, next_sequence: i32) -> Self {
+        Self {
+            next_sequence,
+            ..self
         }
     }
 
@@ -200,10 +209,9 @@ impl Ledger {
             Ok(_) => {}
             Err(error) => _ = self.failure.get_or_insert(error),
         }
-        if self.unanswered == 0 {
-            Answered::Drained
-        } else {
-            Answered::Draining
+        match &self.failure {
+            Some(failure) if self.unanswered == 0 => Answered::Drained(failure.clone()),
+            _ => Answered::Draining,
         }
     }
 
@@ -224,7 +232,7 @@ impl Ledger {
             }
             _ => Err(PartitionProblem::ForeignWrite {
                 offset: stored.base_offset,
-                found: describe(stored),
+                found: self.describe(stored),
             }),
         }
     }
@@ -255,6 +263,29 @@ impl Ledger {
         Some(())
     }
 
+    /// What was found in the log instead of what was sent.
+    fn describe(&self, stored: &BatchHeader) -> String {
+        let what = if stored.is_control() {
+            "a transaction marker"
+        } else {
+            "a batch"
+        };
+        let records = stored.record_count;
+        if stored.producer_id < 0 {
+            return format!("{what} of {records} records without a producer id");
+        }
+        // It can be its own: brokers that have forgotten the producer take a later batch though an earlier one failed.
+        let whose = if stored.producer_id == self.producer_id {
+            "this very producer"
+        } else {
+            "producer"
+        };
+        format!(
+            "{what} of {records} records by {whose} {} (epoch {}, sequence {})",
+            stored.producer_id, stored.producer_epoch, stored.base_sequence
+        )
+    }
+
     /// Forgets the batches, so that their memory is free.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
@@ -266,22 +297,6 @@ impl Ledger {
 /// The sequence number after a batch: they count records, and 0 follows the largest (AK `DefaultRecordBatch`).
 fn sequence_after(first: i32, records: i32) -> i32 {
     ((i64::from(first) + i64::from(records)) & i64::from(i32::MAX)) as i32
-}
-
-fn describe(stored: &BatchHeader) -> String {
-    let what = if stored.is_control() {
-        "a transaction marker"
-    } else {
-        "a batch"
-    };
-    let records = stored.record_count;
-    if stored.producer_id < 0 {
-        return format!("{what} of {records} records without a producer id");
-    }
-    format!(
-        "{what} of {records} records by producer {} (epoch {}, sequence {})",
-        stored.producer_id, stored.producer_epoch, stored.base_sequence
-    )
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn after_a_failure_nothing_is_sent_until_the_log_was_looked_at() {
     // An answer that says yes is not trusted any more: where is what came before it?
     assert!(matches!(ledger.answered(Ok(3)), Answered::Draining));
     assert!(matches!(ledger.answered(Err(lost())), Answered::Draining));
-    assert!(matches!(ledger.answered(Err(lost())), Answered::Drained));
+    assert!(matches!(ledger.answered(Err(lost())), Answered::Drained(_)));
     assert_eq!(ledger.acknowledged(), 2);
 
     let first = stored(&ledger.in_flight[0], 2);
@@ -164,7 +164,7 @@ fn a_new_epoch_starts_at_sequence_0_with_the_first_batch_that_is_missing() {
         &"b".into(),
         "",
     );
-    assert!(matches!(ledger.answered(Err(error)), Answered::Drained));
+    assert!(matches!(ledger.answered(Err(error)), Answered::Drained(_)));
     ledger.settled();
     ledger.renew_epoch().unwrap();
     let stamps: Vec<_> = ledger.queue.iter().map(|parcel| parcel.stamp).collect();
@@ -267,7 +267,7 @@ proptest! {
                 broken |= answer.is_err();
                 match ledger.answered(answer) {
                     Answered::Acknowledged | Answered::Draining => {}
-                    Answered::Drained => drained = true,
+                    Answered::Drained(_) => drained = true,
                     Answered::Broken(problem) => prop_assert!(false, "{problem}"),
                 }
                 prop_assert!(ledger.acknowledged() <= broker.end);

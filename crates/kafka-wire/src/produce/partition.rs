@@ -1,9 +1,9 @@
 //! One partition that is written: its ledger, and where it stands.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
 
 use super::ledger::{Answered, Ledger};
 use super::queue::LaneQueue;
@@ -12,6 +12,7 @@ use crate::batch::{BatchHeader, RawBatch};
 use crate::cluster::TopicPartition;
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
+use crate::retry::{Limits, Streak, Verdict};
 
 /// How far a partition has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +43,10 @@ struct State {
     listed: bool,
     /// The last request that a batch was taken for.
     request: u64,
-    /// Failures since the last acknowledgement, and since when.
-    failures: u32,
-    failing_since: Option<Instant>,
+    /// The failures since the last batch that is known to be in the log.
+    streak: Streak,
+    /// How long to wait before the log is looked at.
+    pause: Duration,
     /// New producer epochs since the last acknowledgement.
     renewals: u32,
 }
@@ -73,7 +75,13 @@ pub(super) enum Next {
 const MOST_RENEWALS: u32 = 3;
 
 impl Partition {
-    pub(super) fn new(name: TopicPartition, topic_id: [u8; 16], ledger: Ledger, capacity: usize) -> Self {
+    pub(super) fn new(
+        name: TopicPartition,
+        topic_id: [u8; 16],
+        ledger: Ledger,
+        capacity: usize,
+        limits: Limits,
+    ) -> Self {
         let capacity = capacity.clamp(1, u32::MAX as usize);
         let (progress, _) = watch::channel(Progress {
             acknowledged: ledger.acknowledged(),
@@ -85,8 +93,8 @@ impl Partition {
             taken: 0,
             listed: false,
             request: 0,
-            failures: 0,
-            failing_since: None,
+            streak: Streak::new(limits),
+            pause: Duration::ZERO,
             renewals: 0,
         };
         Self {
@@ -147,6 +155,7 @@ impl Partition {
         let Some(parcel) = state.ledger.send() else {
             return Taken::Nothing;
         };
+        let records = parcel.header().record_count;
         let zstd = parcel.header().compression() == Ok(crate::batch::Codec::Zstd);
         let entry = ProduceEntry {
             topic: Arc::clone(&self.name.topic),
@@ -158,7 +167,12 @@ impl Partition {
         state.request = request;
         let more = state.ledger.sendable().is_some();
         state.listed = more;
-        Taken::Entry { entry, zstd, more }
+        Taken::Entry {
+            entry,
+            zstd,
+            records,
+            more,
+        }
     }
 
     /// Takes the answer to the oldest unanswered batch.
@@ -167,21 +181,14 @@ impl Partition {
         if matches!(state.phase, Phase::Failed(_)) {
             return Next::Nothing;
         }
-        let failures = state.failures;
-        let permanent = answer
-            .as_ref()
-            .err()
-            .filter(|error| is_final(error, failures))
-            .cloned();
-        let answered = state.ledger.answered(answer);
-        if let Some(error) = permanent {
-            self.fail_locked(&mut state, error);
+        if let Err(error) = &answer
+            && error.verdict() == Verdict::Stays
+        {
+            self.fail_locked(&mut state, error.clone());
             return Next::Nothing;
         }
-        match answered {
+        match state.ledger.answered(answer) {
             Answered::Acknowledged => {
-                state.failures = 0;
-                state.failing_since = None;
                 state.renewals = 0;
                 self.acknowledged(&mut state);
                 if state.list().is_some() {
@@ -194,11 +201,18 @@ impl Partition {
                 state.halt();
                 Next::Nothing
             }
-            Answered::Drained => {
+            Answered::Drained(failure) => {
                 state.halt();
-                state.failures += 1;
-                state.failing_since.get_or_insert_with(Instant::now);
-                Next::Settle
+                match state.streak.failed(failure) {
+                    Ok(pause) => {
+                        state.pause = pause;
+                        Next::Settle
+                    }
+                    Err(error) => {
+                        self.fail_locked(&mut state, error);
+                        Next::Nothing
+                    }
+                }
             }
             Answered::Broken(problem) => {
                 let error = self.error(problem);
@@ -210,6 +224,7 @@ impl Partition {
 
     /// Gives room for what is no longer kept, and tells who waits.
     fn acknowledged(&self, state: &mut State) {
+        state.streak.end();
         let kept = state.ledger.bytes().min(state.taken);
         self.room.add_permits(state.taken - kept);
         state.taken = kept;
@@ -265,17 +280,24 @@ impl Partition {
         Ok(())
     }
 
-    /// Notes that looking at the log failed; returns the failures in a row and since when.
-    pub(super) fn failed_to_settle(&self) -> (u32, Instant) {
-        let mut state = self.lock();
-        state.failures += 1;
-        let since = *state.failing_since.get_or_insert_with(Instant::now);
-        (state.failures, since)
+    /// How long to wait before the log is looked at.
+    pub(super) fn pause(&self) -> Duration {
+        self.lock().pause
     }
 
-    /// Failures since the last acknowledgement.
+    /// Notes that looking at the log failed.
+    ///
+    /// # Errors
+    /// What to report, when it is not to be tried again.
+    pub(super) fn failed_to_settle(&self, error: Error) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.pause = state.streak.failed(error)?;
+        Ok(())
+    }
+
+    /// Failures since the last batch that is known to be in the log.
     pub(super) fn failures(&self) -> u32 {
-        self.lock().failures
+        self.lock().streak.failures()
     }
 
     /// Ends the writing with this error; the first one stays.
@@ -320,6 +342,7 @@ pub(super) enum Taken {
     Entry {
         entry: ProduceEntry,
         zstd: bool,
+        records: i32,
         more: bool,
     },
     TooLarge,
@@ -357,13 +380,6 @@ fn refuses_sequence(error: &Error) -> bool {
                 | ErrorCode::UNKNOWN_PRODUCER_ID
         )
     })
-}
-
-/// Whether to give up after so many failures in a row. What the broker says about sequence numbers is for the log to
-/// decide.
-pub(super) fn is_final(error: &Error, failures: u32) -> bool {
-    let duplicate = error.code() == Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
-    !(refuses_sequence(error) || duplicate) && error.is_final(failures)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::super::ledger::tests::batch;
 use super::*;
+use crate::config::ClusterConfig;
 use crate::error::ConnectionError;
 
 fn partition(capacity: usize) -> Arc<Partition> {
@@ -11,6 +12,7 @@ fn partition(capacity: usize) -> Arc<Partition> {
         [0; 16],
         ledger,
         capacity,
+        Limits::new(&ClusterConfig::new(["a:1"]), None),
     ))
 }
 

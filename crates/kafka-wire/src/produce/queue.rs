@@ -29,6 +29,9 @@ pub(super) struct LaneQueue {
 pub(super) struct Sent {
     pub(super) partition: Arc<Partition>,
     pub(super) zstd: bool,
+    /// Bytes of the whole batch.
+    pub(super) bytes: usize,
+    pub(super) records: i32,
 }
 
 /// The content of one request; both lists have the same order.
@@ -98,12 +101,24 @@ impl LaneQueue {
                 most_bytes.saturating_sub(bytes)
             };
             match partition.take(self, room, request) {
-                Taken::Entry { entry, zstd, more } => {
-                    bytes += entry.header.len() + entry.records.len();
+                Taken::Entry {
+                    entry,
+                    zstd,
+                    records,
+                    more,
+                } => {
+                    let size = entry.header.len() + entry.records.len();
+                    bytes += size;
                     if more {
                         again.push(Arc::clone(&partition));
                     }
-                    taken.push((entry, Sent { partition, zstd }));
+                    let sent = Sent {
+                        partition,
+                        zstd,
+                        bytes: size,
+                        records,
+                    };
+                    taken.push((entry, sent));
                 }
                 Taken::Nothing => {}
                 Taken::TooLarge => {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -13,15 +12,10 @@ use super::partition::Partition;
 use super::queue::LaneQueue;
 use super::settle::settle;
 use crate::cluster::Cluster;
-use crate::error::{Error, ErrorCode};
-use crate::problem::PartitionProblem;
+use crate::error::Error;
 
 /// Partitions whose log is looked at at the same time.
 const SETTLING: usize = 16;
-
-/// How often in a row a log has to turn out shorter than it must be, before that is believed: a leader that was cut off
-/// from the others does not know yet that it is none.
-const MOST_SHRUNK_LOGS: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -93,7 +87,7 @@ impl Shared {
     /// What does not pass, or has not passed in the time that is allowed.
     pub(super) async fn settle(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
         loop {
-            self.pause(partition.failures()).await;
+            tokio::time::sleep(partition.pause()).await;
             if partition.is_failed() {
                 return Ok(());
             }
@@ -113,45 +107,7 @@ impl Shared {
                 Err(error) => error,
             };
             tracing::debug!(partition = %partition.name, %error, "the end of the log is not known yet");
-            let (failures, since) = partition.failed_to_settle();
-            self.may_go_on(error, failures, since.elapsed())?;
-        }
-    }
-
-    async fn pause(&self, failures: u32) {
-        let Some(doublings) = failures.checked_sub(1) else {
-            return;
-        };
-        let config = self.cluster.config();
-        let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        let pause = config
-            .retry_backoff
-            .saturating_mul(factor)
-            .min(config.retry_backoff_max);
-        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-    }
-
-    fn may_go_on(&self, error: Error, failures: u32, after: Duration) -> Result<(), Error> {
-        let shrunk = matches!(&error, Error::Partition { problem, .. }
-            if matches!(**problem, PartitionProblem::LogShrunk { .. }));
-        let most = if shrunk {
-            failures >= MOST_SHRUNK_LOGS
-        } else {
-            error.is_final(failures)
-        };
-        if most {
-            return Err(error);
-        }
-        let unknown = error.code().is_some_and(ErrorCode::is_unknown_topic);
-        if unknown && after >= self.cluster.config().unknown_topic_grace {
-            return Err(error);
-        }
-        match self.options.give_up_after {
-            Some(limit) if after >= limit => Err(Error::Deadline {
-                after,
-                last: Box::new(error),
-            }),
-            _ => Ok(()),
+            partition.failed_to_settle(error)?;
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, TopicPartition};
 use crate::connection::Api;
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
-use crate::retry::Effect;
+use crate::retry::{Effect, Limits};
 
 /// An idempotent producer of whole batches. Clones share it; it ends when the last clone and the last writer are dropped.
 #[derive(Debug, Clone)]
@@ -71,19 +71,24 @@ impl Producer {
         next_offset: i64,
     ) -> Result<PartitionWriter, Error> {
         let Inner {
-            shared,
             producer_id,
             producer_epoch,
             ..
-        } = &*self.inner;
-        let name = TopicPartition::new(topic, partition);
+        } = *self.inner;
+        let ledger = Ledger::new(producer_id, producer_epoch, next_offset);
+        self.open(TopicPartition::new(topic, partition), ledger).await
+    }
+
+    /// A writer that begins with this ledger.
+    async fn open(&self, name: TopicPartition, ledger: Ledger) -> Result<PartitionWriter, Error> {
+        let shared = &self.inner.shared;
         let topic_id = topic_id(&shared.cluster, &name).await?;
-        let ledger = Ledger::new(*producer_id, *producer_epoch, next_offset);
         let partition = Arc::new(Partition::new(
             name,
             topic_id,
             ledger,
             shared.options.partition_queue_bytes,
+            Limits::new(shared.cluster.config(), shared.options.give_up_after),
         ));
         shared.settle(&partition).await?;
         let progress = partition.progress();
@@ -215,3 +220,7 @@ async fn ask_producer_id(cluster: &Cluster, request: &InitProducerIdRequest) -> 
         Some(code) => Err(Error::kafka(code, InitProducerIdRequest::NAME, link.broker(), "")),
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

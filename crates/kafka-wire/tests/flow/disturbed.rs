@@ -171,3 +171,52 @@ async fn a_partition_that_cannot_be_reached_is_given_up_in_the_time_that_was_set
         "{event:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
+    let bench = proxied().await;
+    let cluster = bench.connect_with(Duration::from_secs(1)).await;
+    fill(&bench, &cluster, "read-stalled").await;
+    for direction in [Direction::ToBroker, Direction::ToClient] {
+        let proxy = bench.kafka.proxy(0).unwrap();
+        let stall = proxy.add(Rule::stall(direction));
+        let reading = tokio::spawn({
+            let cluster = cluster.clone();
+            async move {
+                let asked = (0..PARTITIONS)
+                    .map(|partition| FetchPartition::new("read-stalled", partition, 0).until(RECORDS));
+                read(&cluster, asked, small()).await
+            }
+        });
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(stall.hits() > 0 && !reading.is_finished());
+        stall.remove();
+        for (name, read) in reading.await.unwrap() {
+            let offsets = read.records.iter().map(|record| record.offset);
+            assert!(offsets.eq(0..RECORDS), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_line_is_no_timeout() {
+    let bench = proxied().await;
+    let cluster = bench.connect_with(Duration::from_secs(1)).await;
+    fill(&bench, &cluster, "read-slowly").await;
+    let proxy = bench.kafka.proxy(0).unwrap();
+    let slow = proxy.add(Rule::throttle(Direction::ToClient, 80_000));
+    let before = proxy.requests(api_key::METADATA);
+    // An answer takes longer to arrive than a broker may take to give it.
+    let mut large = options();
+    large.connections_per_broker = 1;
+    large.partition_max_bytes = 200_000;
+    let asked =
+        (0..PARTITIONS).map(|partition| FetchPartition::new("read-slowly", partition, 0).until(RECORDS));
+    for (name, read) in read(&cluster, asked, large).await {
+        let offsets = read.records.iter().map(|record| record.offset);
+        assert!(offsets.eq(0..RECORDS), "{name}");
+    }
+    slow.remove();
+    // After a failure the brokers would have been asked who leads.
+    assert_eq!(proxy.requests(api_key::METADATA), before);
+}

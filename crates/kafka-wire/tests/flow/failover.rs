@@ -9,7 +9,7 @@ use kafka_wire::{
     Error, FetchEventKind, FetchPartition, FetchStream, PartitionProblem, Producer, ProducerOptions,
 };
 use testkit::{ClusterOptions, ProduceRecord, api_key};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, read_one, write};
@@ -100,43 +100,62 @@ impl Writing {
     }
 }
 
+/// Reads all partitions of a topic while they are written; every batch has to come once, in order.
+struct Reading {
+    ends: oneshot::Sender<Vec<i64>>,
+    task: JoinHandle<()>,
+}
+
+impl Reading {
+    async fn start(bench: &Bench, topic: &'static str) -> Self {
+        let cluster = bench.connect().await;
+        let asked = (0..PARTITIONS).map(|partition| FetchPartition::new(topic, partition, 0));
+        let mut stream = FetchStream::start(&cluster, asked, options());
+        let (ends, mut told) = oneshot::channel::<Vec<i64>>();
+        let task = tokio::spawn(async move {
+            let mut next = vec![0; PARTITIONS as usize];
+            let mut wanted = vec![i64::MAX; PARTITIONS as usize];
+            while next != wanted {
+                tokio::select! {
+                    event = stream.next() => {
+                        let event = event.unwrap();
+                        let FetchEventKind::Batches(fetched) = event.kind else { panic!("{event:?}") };
+                        let next = &mut next[event.partition as usize];
+                        for entry in &fetched.batches {
+                            let LogEntry::Batch(batch) = entry else { panic!() };
+                            assert_eq!(batch.header.base_offset, *next);
+                            *next = batch.header.next_offset();
+                        }
+                    }
+                    Ok(ends) = &mut told => wanted = ends,
+                }
+            }
+        });
+        Self { ends, task }
+    }
+
+    /// Waits until everything is read.
+    async fn finish(self, ends: Vec<i64>) {
+        self.ends.send(ends).unwrap();
+        tokio::time::timeout(Duration::from_secs(30), self.task)
+            .await
+            .expect("read to the end")
+            .unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_while_partitions_are_written_and_read() {
     let bench = three().await;
     create(&bench, "rolling", PARTITIONS).await;
     let writing = Writing::start(&bench, "rolling").await;
-    let cluster = bench.connect().await;
-    let asked = (0..PARTITIONS).map(|partition| FetchPartition::new("rolling", partition, 0));
-    let mut reading = FetchStream::start(&cluster, asked, options());
-    let (told, mut ends) = tokio::sync::oneshot::channel::<Vec<i64>>();
-    let reading = tokio::spawn(async move {
-        let mut next = vec![0; PARTITIONS as usize];
-        let mut wanted = vec![i64::MAX; PARTITIONS as usize];
-        while next != wanted {
-            tokio::select! {
-                event = reading.next() => {
-                    let event = event.unwrap();
-                    let FetchEventKind::Batches(fetched) = event.kind else { panic!("{event:?}") };
-                    let next = &mut next[event.partition as usize];
-                    for entry in &fetched.batches {
-                        let LogEntry::Batch(batch) = entry else { panic!() };
-                        assert_eq!(batch.header.base_offset, *next);
-                        *next = batch.header.next_offset();
-                    }
-                }
-                Ok(ends) = &mut ends => wanted = ends,
-            }
-        }
-    });
+    let reading = Reading::start(&bench, "rolling").await;
     for broker in 0..3 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.restart_broker(broker).await.unwrap();
     }
-    told.send(writing.finish(&bench, "rolling").await).unwrap();
-    tokio::time::timeout(Duration::from_secs(30), reading)
-        .await
-        .expect("read to the end")
-        .unwrap();
+    let ends = writing.finish(&bench, "rolling").await;
+    reading.finish(ends).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,17 +190,107 @@ async fn a_replica_in_the_same_rack_is_read_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_goes_away_is_left_for_the_leader() {
+    let bench = three().await;
+    create(&bench, "near-and-gone", 1).await;
+    let replicas = [0, 1, 2];
+    bench
+        .java
+        .reassign_partition("near-and-gone", 0, &replicas)
+        .await
+        .unwrap();
+    let cluster = bench.connect().await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    write(&producer, "near-and-gone", 0, batches(0, 200, 10, Codec::None))
+        .await
+        .unwrap();
+    let mut near = options();
+    near.rack = Some("rack-2".to_owned());
+    near.partition_max_bytes = 20_000;
+    let asked = FetchPartition::new("near-and-gone", 0, 0).until(2000);
+    let mut stream = FetchStream::start(&cluster, [asked], near);
+    let mut next = 0;
+    let mut killed = false;
+    loop {
+        // Much sooner than the term for which a replica is read from.
+        let event = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
+        match event.expect("an event").expect("not the end").kind {
+            FetchEventKind::Batches(fetched) => {
+                for entry in &fetched.batches {
+                    let LogEntry::Batch(batch) = entry else { panic!() };
+                    assert_eq!(batch.header.base_offset, next);
+                    next = batch.header.next_offset();
+                }
+                if !killed {
+                    bench.kafka.kill_broker(2).await.unwrap();
+                    killed = true;
+                }
+            }
+            FetchEventKind::Finished { next_offset } => {
+                assert_eq!((next, next_offset), (2000, 2000));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    bench.kafka.start_broker(2).await.unwrap();
+}
+
+/// The leader has the batch, and answers that its replicas have not: whether it stays is open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_hangs_makes_requests_time_out_at_the_broker() {
+    let bench = three().await;
+    create(&bench, "half-replicated", 1).await;
+    let replicas = [0, 1, 2];
+    bench
+        .java
+        .reassign_partition("half-replicated", 0, &replicas)
+        .await
+        .unwrap();
+    let cluster = bench.connect().await;
+    let mut options = ProducerOptions::default();
+    options.request_timeout = Duration::from_secs(1);
+    let producer = Producer::start(&cluster, options).await.unwrap();
+    let mut writer = producer.partition("half-replicated", 0, 0).await.unwrap();
+    writer.append(batch(0, 0, 10, Codec::None)).await.unwrap();
+    writer.flush().await.unwrap();
+    bench.kafka.pause_broker(2).await.unwrap();
+    let looked = bench
+        .kafka
+        .proxy(0)
+        .unwrap()
+        .requests(api_key::OFFSET_FOR_LEADER_EPOCH);
+    for index in 1..40 {
+        writer.append(batch(0, index, 10, Codec::None)).await.unwrap();
+    }
+    let flushed = tokio::time::timeout(Duration::from_secs(60), writer.flush()).await;
+    bench.kafka.resume_broker(2).await.unwrap();
+    assert_eq!(flushed.expect("written without the third replica").unwrap(), 400);
+    let looked_again = bench
+        .kafka
+        .proxy(0)
+        .unwrap()
+        .requests(api_key::OFFSET_FOR_LEADER_EPOCH);
+    assert!(looked_again > looked, "no answer was in doubt");
+    holds_exactly_once(&bench, "half-replicated", 0, 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_killed_one_after_the_other() {
     let bench = three().await;
     create(&bench, "murder", PARTITIONS).await;
     let writing = Writing::start(&bench, "murder").await;
+    let reading = Reading::start(&bench, "murder").await;
     for broker in 0..3 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.kill_broker(broker).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.start_broker(broker).await.unwrap();
     }
-    writing.finish(&bench, "murder").await;
+    let ends = writing.finish(&bench, "murder").await;
+    reading.finish(ends).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

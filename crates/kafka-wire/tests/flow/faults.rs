@@ -214,3 +214,115 @@ async fn a_broker_that_is_killed_and_started_again() {
         holds_exactly_once(&bench, "killed", partition as i32, 8000).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_has_forgotten_the_producer_takes_a_batch_again() {
+    use kafka_wire::batch::{BatchBuilder, NewRecord, ProducePatch};
+    let bench = proxied().await;
+    bench.create("forgotten", 1).await;
+    let identity = ProducePatch {
+        producer_id: 777_777,
+        producer_epoch: 0,
+        base_sequence: 0,
+    };
+    let mut builder = BatchBuilder::new().producer(identity);
+    let record = NewRecord {
+        timestamp: 1_600_000_000_000,
+        value: Some(b"long ago"),
+        ..NewRecord::default()
+    };
+    builder.push(&record).unwrap();
+    let batch = builder.build().unwrap();
+    let send = async || {
+        let produced = bench
+            .java
+            .produce_raw("forgotten", 0, &batch.bytes)
+            .await
+            .unwrap();
+        assert_eq!(produced.error_code, 0);
+        produced.base_offset
+    };
+    assert_eq!(
+        (send().await, send().await),
+        (0, 0),
+        "a duplicate, answered with the offset of the first"
+    );
+    let mut later = 0;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        later = send().await;
+        if later > 0 {
+            break;
+        }
+    }
+    // This is why the log is looked at before anything is sent again, and why every offset is compared.
+    assert_eq!(later, 1);
+}
+
+/// The answers are lost, and before the client gives up waiting for them the broker has forgotten the producer.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_of_a_broker_that_forgets_the_producer_meanwhile() {
+    let bench = proxied().await;
+    bench.create("old-and-lost", 1).await;
+    let cluster = bench.connect().await;
+    let mut options = impatient();
+    options.request_timeout = Duration::from_secs(2);
+    let producer = Producer::start(&cluster, options).await.unwrap();
+    let rule = Rule::request(api_key::PRODUCE, RequestFault::DropResponse)
+        .skip(2)
+        .times(3);
+    let handle = bench.kafka.proxy(0).unwrap().add(rule);
+    let batches = batches(0, 30, 10, kafka_wire::batch::Codec::None);
+    assert_eq!(write(&producer, "old-and-lost", 0, batches).await.unwrap(), 300);
+    assert!(handle.hits() > 0);
+    holds_exactly_once(&bench, "old-and-lost", 0, 300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
+    let bench = proxied().await;
+    for (direction, topic) in [
+        (Direction::ToBroker, "stalled-up"),
+        (Direction::ToClient, "stalled-down"),
+    ] {
+        bench.create(topic, 6).await;
+        let cluster = bench.connect_with(Duration::from_secs(1)).await;
+        let producer = Producer::start(&cluster, impatient()).await.unwrap();
+        let writing = tokio::spawn(async move { write_all(&producer, topic, 6, 300, 20).await });
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert!(!writing.is_finished());
+        let stall = bench.kafka.proxy(0).unwrap().add(Rule::stall(direction));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(stall.hits() > 0 && !writing.is_finished());
+        stall.remove();
+        for (partition, result) in writing.await.unwrap().into_iter().enumerate() {
+            assert_eq!(result.unwrap(), 6000);
+            holds_exactly_once(&bench, topic, partition as i32, 6000).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_line_is_no_timeout() {
+    let bench = proxied().await;
+    bench.create("slow-line", 3).await;
+    let cluster = bench.connect().await;
+    let mut options = impatient();
+    // A request takes longer to be written than the broker may take for an answer.
+    options.connections_per_broker = 1;
+    let producer = Producer::start(&cluster, options).await.unwrap();
+    let proxy = bench.kafka.proxy(0).unwrap();
+    let slow = proxy.add(Rule::throttle(Direction::ToBroker, 150_000));
+    let before = proxy.requests(api_key::OFFSET_FOR_LEADER_EPOCH);
+    for (partition, result) in write_all(&producer, "slow-line", 3, 60, 40)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(result.unwrap(), 2400);
+        holds_exactly_once(&bench, "slow-line", partition as i32, 2400).await;
+    }
+    slow.remove();
+    // Once for each partition, to begin with: nothing was ever in doubt.
+    assert_eq!(proxy.requests(api_key::OFFSET_FOR_LEADER_EPOCH), before + 3);
+}

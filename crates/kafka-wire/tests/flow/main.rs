@@ -5,6 +5,10 @@
 //! * `faults`: lost answers, cut connections, a broker that hangs or is killed; nothing lost, nothing twice
 //! * `disturbed`: the same for reading, damage and throttling included
 //! * `failover`: three brokers, leaders that change while partitions are read and written
+//! * `idle`: a broker that closes connections early
+//! * `quotas`: readers and writers that are throttled by a broker
+//! * `sizes`: large batches beside small ones, many segments
+//! * `topics`: topics that are deleted, or created again, while they are read
 //! * `versions`: the same on older brokers, and logs in the formats before record batches
 
 #![expect(
@@ -18,6 +22,10 @@ mod disturbed;
 mod failover;
 mod faults;
 mod fetching;
+mod idle;
 mod producing;
+mod quotas;
+mod sizes;
 mod support;
+mod topics;
 mod versions;

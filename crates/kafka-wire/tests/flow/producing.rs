@@ -200,6 +200,12 @@ async fn what_the_broker_refuses_is_said_in_its_words() {
     let cluster = bench.connect().await;
     let small = [("max.message.bytes", "1000"), ("retention.ms", "-1")];
     bench.java.create_topic("small-batches", 1, &small).await.unwrap();
+    let segments = [("segment.bytes", "1048576"), ("max.message.bytes", "4000000")];
+    bench
+        .java
+        .create_topic("small-segments", 1, &segments)
+        .await
+        .unwrap();
     bench
         .java
         .create_topic("keyed", 1, &[("cleanup.policy", "compact")])
@@ -212,10 +218,23 @@ async fn what_the_broker_refuses_is_said_in_its_words() {
     let open = async |topic: &str| producer.partition(topic, 0, 0).await.unwrap();
 
     let too_large = refusal(&mut open("small-batches").await, one(5, None, &[1; 2000])).await;
-    assert!(
-        too_large.contains("MESSAGE_TOO_LARGE") && too_large.contains("small-batches"),
-        "{too_large}"
-    );
+    for part in [
+        "topic small-batches partition 0",
+        "MESSAGE_TOO_LARGE",
+        "the batch has 2070 bytes and 1 records",
+        "raise max.message.bytes of the topic",
+    ] {
+        assert!(too_large.contains(part), "{too_large}");
+    }
+    let beyond_segment = refusal(&mut open("small-segments").await, one(5, None, &[1; 1_500_000])).await;
+    for part in [
+        "topic small-segments partition 0",
+        "RECORD_LIST_TOO_LARGE",
+        "the batch has 15000",
+        "raise segment.bytes of the topic",
+    ] {
+        assert!(beyond_segment.contains(part), "{beyond_segment}");
+    }
     let no_key = refusal(&mut open("keyed").await, one(5, None, b"v")).await;
     assert!(
         no_key.contains("INVALID_RECORD") && no_key.contains("record 0"),

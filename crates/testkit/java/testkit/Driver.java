@@ -35,6 +35,7 @@ public final class Driver {
         new GroupCommands(clients).register(commands);
         new MemberCommands(clients).register(commands);
         new PositionCommands(clients).register(commands);
+        new QuotaCommands(clients).register(commands);
         new RawCommands(clients).register(commands);
         new AdminCommands(clients).register(commands);
         new ShareCommands(clients).register(commands);

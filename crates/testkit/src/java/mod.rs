@@ -8,6 +8,7 @@ mod groups;
 mod members;
 mod positions;
 mod produce;
+mod quotas;
 mod raw;
 mod records;
 mod security;
@@ -27,6 +28,7 @@ pub use groups::{AssignedPartition, Commit, Committed, GroupDescription, GroupLi
 pub use members::{GroupMember, GroupProtocol, GroupRead};
 pub use positions::NextRecord;
 pub use produce::{Codec, Generate, JavaProducer, ProducerOptions, TransactionEnd};
+pub use quotas::Quota;
 pub use raw::{RawFetch, RawFetched, RawProduced};
 pub use records::{Content, ProduceRecord, Produced, Record, TimestampType};
 pub use share::ShareMember;

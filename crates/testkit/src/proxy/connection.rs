@@ -30,7 +30,12 @@ struct Parcel {
 type Expected = Mutex<HashMap<i32, RequestFault>>;
 
 /// Serves a connection until one side closes it or a rule cuts it.
-pub(super) async fn serve(client: TcpStream, upstream: SocketAddr, rules: &Rules) -> io::Result<()> {
+pub(super) async fn serve(
+    client: TcpStream,
+    number: u64,
+    upstream: SocketAddr,
+    rules: &Rules,
+) -> io::Result<()> {
     let mut cuts = rules.watch_cuts();
     let mut broker = TcpStream::connect(upstream).await?;
     let mut client = client;
@@ -42,7 +47,7 @@ pub(super) async fn serve(client: TcpStream, upstream: SocketAddr, rules: &Rules
     let (to_broker_queue, broker_parcels) = channel(QUEUE);
     let (to_client_queue, client_parcels) = channel(QUEUE);
     let requests = async {
-        let read = read_requests(from_client, to_broker_queue, rules, &expected);
+        let read = read_requests(number, from_client, to_broker_queue, rules, &expected);
         tokio::try_join!(read, write(to_broker, broker_parcels, Direction::ToBroker, rules))
     };
     let responses = async {
@@ -57,6 +62,7 @@ pub(super) async fn serve(client: TcpStream, upstream: SocketAddr, rules: &Rules
 }
 
 async fn read_requests(
+    connection: u64,
     from: impl AsyncRead + Unpin,
     queue: Sender<Parcel>,
     rules: &Rules,
@@ -69,6 +75,9 @@ async fn read_requests(
             Piece::Chunk(bytes) => (bytes, None),
             Piece::Frame(bytes) => {
                 let header = request_header(&bytes);
+                if let Some((api_key, _)) = header {
+                    rules.keep(connection, api_key, &bytes);
+                }
                 let fault = header.and_then(|(api_key, _)| rules.request(api_key));
                 (bytes, fault.zip(header.map(|(_, correlation)| correlation)))
             }

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use rule::{Alteration, Direction, RequestFault, Rule};
+pub use rules::RecordedRequest;
 
 use crate::error::{Error, Result};
 use crate::ports::PortLease;
@@ -110,6 +111,16 @@ impl FaultProxy {
         self.rules.connections()
     }
 
+    /// Keeps the requests with an API key that come from now on.
+    pub fn start_recording(&self, api_key: i16) {
+        self.rules.record(Some(api_key));
+    }
+
+    /// Ends the recording; returns the requests in the order in which they came.
+    pub fn stop_recording(&self) -> Vec<RecordedRequest> {
+        self.rules.record(None)
+    }
+
     /// How many requests with an API key have come since the start.
     pub fn requests(&self, api_key: i16) -> u64 {
         self.rules.requests(api_key)
@@ -170,9 +181,9 @@ async fn accept(
                 if let Ok((client, _)) = accepted {
                     let rules = Arc::clone(&rules);
                     tokio::spawn(async move {
-                        rules.connection_opened();
+                        let number = rules.connection_opened();
                         // However a connection ends: its two peers notice, and react as they are tested to.
-                        let _ = connection::serve(client, upstream, &rules).await;
+                        let _ = connection::serve(client, number, upstream, &rules).await;
                         rules.connection_closed();
                     });
                 }

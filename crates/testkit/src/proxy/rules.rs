@@ -28,6 +28,20 @@ struct State {
     standing: Vec<Standing>,
     requests: HashMap<i16, u64>,
     connections: usize,
+    /// Connections that were opened since the start.
+    opened: u64,
+    /// Requests of this API are kept.
+    recording: Option<i16>,
+    recorded: Vec<RecordedRequest>,
+}
+
+/// A request that went through a proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedRequest {
+    /// Number of the connection that it came on.
+    pub connection: u64,
+    /// All of it, with its four length bytes.
+    pub frame: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -123,8 +137,12 @@ impl Rules {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    pub(super) fn connection_opened(&self) {
-        self.state().connections += 1;
+    /// Counts a connection; returns its number.
+    pub(super) fn connection_opened(&self) -> u64 {
+        let mut state = self.state();
+        state.connections += 1;
+        state.opened += 1;
+        state.opened
     }
 
     pub(super) fn connection_closed(&self) {
@@ -133,6 +151,24 @@ impl Rules {
 
     pub(super) fn connections(&self) -> usize {
         self.state().connections
+    }
+
+    /// Keeps requests of an API from now on; returns those that were kept before.
+    pub(super) fn record(&self, api_key: Option<i16>) -> Vec<RecordedRequest> {
+        let mut state = self.state();
+        state.recording = api_key;
+        std::mem::take(&mut state.recorded)
+    }
+
+    /// Keeps a request when its API is recorded.
+    pub(super) fn keep(&self, connection: u64, api_key: i16, frame: &[u8]) {
+        let mut state = self.state();
+        if state.recording == Some(api_key) {
+            state.recorded.push(RecordedRequest {
+                connection,
+                frame: frame.to_vec(),
+            });
+        }
     }
 
     /// How many requests of an API have come.

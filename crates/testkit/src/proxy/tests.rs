@@ -263,3 +263,26 @@ async fn the_end_of_the_proxy_cuts_its_connections() {
     assert_eq!(receive(&mut stream).await, None);
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn requests_of_one_api_are_kept_while_they_are_recorded() {
+    let (proxy, mut stream) = set_up().await;
+    let mut other = TcpStream::connect(proxy.address()).await.unwrap();
+    send(&mut stream, api_key::FETCH, 1).await;
+    receive(&mut stream).await.unwrap();
+    proxy.start_recording(api_key::FETCH);
+    for (correlation, key) in [(2, api_key::FETCH), (3, api_key::METADATA), (4, api_key::FETCH)] {
+        send(&mut stream, key, correlation).await;
+        receive(&mut stream).await.unwrap();
+    }
+    send(&mut other, api_key::FETCH, 9).await;
+    receive(&mut other).await.unwrap();
+    let kept = proxy.stop_recording();
+    let correlations: Vec<u8> = kept.iter().map(|request| request.frame[11]).collect();
+    assert_eq!(correlations, [2, 4, 9]);
+    assert_eq!(kept[0].connection, kept[1].connection);
+    assert_ne!(kept[0].connection, kept[2].connection);
+    send(&mut stream, api_key::FETCH, 5).await;
+    receive(&mut stream).await.unwrap();
+    assert!(proxy.stop_recording().is_empty());
+}

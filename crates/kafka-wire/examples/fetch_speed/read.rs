@@ -1,0 +1,47 @@
+//! The topic through `FetchStream`, into nothing.
+
+use kafka_wire::batch::LogEntry;
+use kafka_wire::{
+    ByteBudget, Cluster, ClusterConfig, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
+};
+
+use crate::Result;
+use crate::cost::Meter;
+
+/// Partitions of the topic.
+pub(crate) const PARTITIONS: i32 = 12;
+const BUDGET: usize = 64 << 20;
+
+pub(crate) fn options() -> FetchOptions {
+    FetchOptions::new(ByteBudget::new(BUDGET))
+}
+
+/// As a child process: reads and tells what it took.
+pub(crate) fn run(address: &str, topic: &str, end: i64) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let meter = Meter::start()?;
+    let bytes = runtime.block_on(read(address, topic, end))?;
+    meter.stop(bytes)
+}
+
+/// Reads every partition up to `end`; returns the bytes of the batches.
+pub(crate) async fn read(address: &str, topic: &str, end: i64) -> Result<u64> {
+    let cluster = Cluster::connect(ClusterConfig::new([address])).await?;
+    let partitions = (0..PARTITIONS).map(|partition| FetchPartition::new(topic, partition, 0).until(end));
+    let mut stream = FetchStream::start(&cluster, partitions, options());
+    let mut bytes = 0;
+    while let Some(event) = stream.next().await {
+        match event.kind {
+            FetchEventKind::Batches(fetched) => {
+                let sizes = fetched.batches.iter().map(|entry| match entry {
+                    LogEntry::Batch(batch) => batch.bytes.len() as u64,
+                    LogEntry::Legacy(entry) => entry.bytes.len() as u64,
+                });
+                bytes += sizes.sum::<u64>();
+            }
+            FetchEventKind::Finished { .. } => {}
+            other => return Err(format!("{topic}-{}: {other:?}", event.partition).into()),
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,156 @@
+//! What an answer means for a partition, and where the partition goes with it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cursor::{Cursor, Outcome};
+use super::exchange::API;
+use super::lane::{ENVELOPE, Lane};
+use super::pool::Turn;
+use super::response::PartitionResponse;
+use super::{FetchEventKind, FetchedBatches};
+use crate::connection::Link;
+use crate::error::{Error, ErrorCode};
+use crate::offsets::IsolationLevel;
+use crate::problem::PartitionProblem;
+
+/// How long a replica is read from before the leader is asked again which one is near (KIP-392).
+const REPLICA_TERM: Duration = Duration::from_secs(5 * 60);
+
+impl Lane {
+    /// `room`: nothing stood before the partition in the response, so that a batch of it would have fitted, whatever its
+    /// size.
+    pub(super) async fn answered(
+        &self,
+        link: &Link,
+        mut cursor: Cursor,
+        answer: PartitionResponse,
+        room: bool,
+    ) {
+        if let Some(code) = ErrorCode::new(answer.error_code) {
+            return self.refused(link, cursor, code).await;
+        }
+        if let Some(diverging) = answer.diverging_epoch {
+            let problem = PartitionProblem::Truncated {
+                offset: cursor.offset,
+                last_epoch: cursor.last_epoch,
+                epoch: diverging.epoch,
+                end_offset: diverging.end_offset,
+            };
+            return self.shared.failed(cursor, problem).await;
+        }
+        if let Some(replica) = answer
+            .preferred_read_replica
+            .filter(|&replica| replica != self.node)
+        {
+            cursor.replica = Some((replica, Instant::now() + REPLICA_TERM));
+            return self.shared.reassign(cursor);
+        }
+        let read_committed = self.shared.options.isolation == IsolationLevel::ReadCommitted;
+        let readable = if read_committed {
+            answer.last_stable_offset
+        } else {
+            answer.high_watermark
+        };
+        match cursor.advance(answer, read_committed) {
+            Ok(Outcome::Progress(fetched)) => self.progressed(cursor, fetched, readable).await,
+            Ok(Outcome::Empty) => self.empty(cursor, readable, room).await,
+            Ok(Outcome::Cut) => match self.too_large(&cursor) {
+                Some(problem) => self.shared.failed(cursor, problem).await,
+                None => {
+                    cursor.hot = true;
+                    self.put_back(cursor, Turn::Next);
+                }
+            },
+            Ok(Outcome::Stuck) => self.no_progress(cursor).await,
+            Err(problem) => self.shared.failed(cursor, problem).await,
+        }
+    }
+
+    async fn progressed(&self, mut cursor: Cursor, fetched: FetchedBatches, readable: i64) {
+        cursor.hot = cursor.offset < readable;
+        cursor.streak.end();
+        if !self.shared.emit(&cursor, FetchEventKind::Batches(fetched)).await {
+            return;
+        }
+        if cursor.is_finished() {
+            let finished = FetchEventKind::Finished {
+                next_offset: cursor.offset,
+            };
+            self.shared.emit(&cursor, finished).await;
+        } else {
+            self.put_back(cursor, Turn::Last);
+        }
+    }
+
+    /// There is nothing to read; or there is, and it had no room in the response.
+    async fn empty(&self, mut cursor: Cursor, readable: i64, room: bool) {
+        let has_more = cursor.offset < readable;
+        match cursor.end_offset {
+            // The broker keeps it back for a reason of its own.
+            _ if has_more && room => {
+                let offset = cursor.offset;
+                let problem = PartitionProblem::Withheld { offset, readable };
+                self.shared.failed(cursor, problem).await;
+            }
+            Some(end) if !has_more && (0..end).contains(&readable) => {
+                self.shared
+                    .failed(cursor, PartitionProblem::EndMissing { readable, end })
+                    .await;
+            }
+            _ => {
+                cursor.hot = has_more;
+                cursor.streak.end();
+                self.put_back(cursor, Turn::Next);
+            }
+        }
+    }
+
+    async fn no_progress(&self, cursor: Cursor) {
+        let problem = PartitionProblem::NoProgress {
+            offset: cursor.offset,
+            answers: cursor.stuck_answers,
+        };
+        self.shared.failed(cursor, problem).await;
+    }
+
+    async fn refused(&self, link: &Link, cursor: Cursor, code: ErrorCode) {
+        let error = Error::kafka(
+            code,
+            API,
+            link.broker(),
+            format!("{}-{}", cursor.topic, cursor.partition),
+        );
+        // A replica may be behind or have another log start: what the leader says counts.
+        if code == ErrorCode::OFFSET_OUT_OF_RANGE && cursor.replica.is_none() {
+            return self.shared.out_of_range(link, cursor, error).await;
+        }
+        self.shared.retry_or_fail(cursor, error).await;
+    }
+
+    /// A response with the whole batch would not be accepted.
+    fn too_large(&self, cursor: &Cursor) -> Option<PartitionProblem> {
+        let most = self
+            .shared
+            .cluster
+            .config()
+            .max_response_bytes
+            .saturating_sub(ENVELOPE);
+        (cursor.needs > most).then_some(PartitionProblem::BatchTooLarge {
+            offset: cursor.offset,
+            bytes: cursor.needs as u64,
+            limit: most as u64,
+        })
+    }
+
+    /// Puts a partition back into the pool, or takes it to another broker when its term with a replica is over.
+    pub(super) fn put_back(&self, mut cursor: Cursor, turn: Turn) {
+        if cursor.replica.is_some_and(|(_, until)| until <= Instant::now()) {
+            cursor.replica = None;
+            self.shared.reassign(cursor);
+        } else {
+            self.pool.put_back(cursor, turn);
+        }
+    }
+}

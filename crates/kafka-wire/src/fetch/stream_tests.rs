@@ -1,0 +1,205 @@
+//! Reading from a scripted broker: every error code, stale leader epochs, and what requests say.
+
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
+    MetadataResponse,
+};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::batch::{BatchBuilder, NewRecord};
+use crate::budget::ByteBudget;
+use crate::config::ClusterConfig;
+use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
+use crate::connection::{text, topic_name};
+use crate::error::{Error, ErrorCode};
+use crate::retry::Verdict;
+
+/// Offsets of the log: five batches of two records.
+const END: i64 = 10;
+
+/// A broker that leads `t-0`, whatever it answers.
+struct Leader {
+    epoch: AtomicI32,
+    /// The error code that fetches are answered with, and how many of them.
+    code: AtomicI32,
+    failing: AtomicUsize,
+    /// There is an election after so many good answers.
+    good_answers_left: AtomicUsize,
+    port: u16,
+}
+
+impl Leader {
+    async fn start(code: i16, failing: usize, good_answers: usize) -> (Arc<Self>, FakeBroker) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let leader = Arc::new(Self {
+            epoch: AtomicI32::new(5),
+            code: AtomicI32::new(i32::from(code)),
+            failing: AtomicUsize::new(failing),
+            good_answers_left: AtomicUsize::new(good_answers),
+            port: listener.local_addr().unwrap().port(),
+        });
+        let serving = Arc::clone(&leader);
+        (
+            leader,
+            FakeBroker::serve(listener, move |seen| serving.serve(seen)),
+        )
+    }
+
+    fn serve(&self, seen: &Seen) -> Reply {
+        if seen.is::<ApiVersionsRequest>() {
+            seen.answer(&all_versions())
+        } else if seen.is::<MetadataRequest>() {
+            seen.answer(&self.metadata())
+        } else if seen.is::<FetchRequest>() {
+            seen.answer(&self.fetch(&seen.read()))
+        } else {
+            Reply::HangUp
+        }
+    }
+
+    fn metadata(&self) -> MetadataResponse {
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(BrokerId(1))
+            .with_host(text("127.0.0.1"))
+            .with_port(i32::from(self.port));
+        let partition = MetadataResponsePartition::default()
+            .with_leader_id(BrokerId(1))
+            .with_leader_epoch(self.epoch.load(SeqCst));
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(topic_name("t")))
+            .with_partitions(vec![partition]);
+        MetadataResponse::default()
+            .with_brokers(vec![broker])
+            .with_topics(vec![topic])
+    }
+
+    /// One batch for each request, so that there are some.
+    fn fetch(&self, request: &FetchRequest) -> FetchResponse {
+        let asked = &request.topics[0].partitions[0];
+        let (asked_epoch, epoch) = (asked.current_leader_epoch, self.epoch.load(SeqCst));
+        let fails = self
+            .failing
+            .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+            .is_ok();
+        let code = match asked_epoch.cmp(&epoch) {
+            std::cmp::Ordering::Less => 74,
+            std::cmp::Ordering::Greater => 75,
+            std::cmp::Ordering::Equal if fails => self.code.load(SeqCst) as i16,
+            std::cmp::Ordering::Equal => 0,
+        };
+        let mut answer = PartitionData::default()
+            .with_partition_index(0)
+            .with_error_code(code)
+            .with_high_watermark(END)
+            .with_last_stable_offset(END)
+            .with_log_start_offset(0);
+        if code == 0 && asked.fetch_offset < END {
+            answer.records = Some(batch(asked.fetch_offset, epoch));
+            if self.good_answers_left.fetch_sub(1, SeqCst) == 1 {
+                self.epoch.fetch_add(1, SeqCst);
+            }
+        }
+        let topic = FetchableTopicResponse::default()
+            .with_topic(request.topics[0].topic.clone())
+            .with_partitions(vec![answer]);
+        FetchResponse::default().with_responses(vec![topic])
+    }
+}
+
+fn batch(base_offset: i64, epoch: i32) -> Bytes {
+    let mut builder = BatchBuilder::new().base_offset(base_offset).leader_epoch(epoch);
+    for _ in 0..2 {
+        let record = NewRecord {
+            timestamp: 1,
+            value: Some(b"v"),
+            ..NewRecord::default()
+        };
+        builder.push(&record).unwrap();
+    }
+    builder.build().unwrap().bytes
+}
+
+async fn start(broker: &FakeBroker) -> FetchStream {
+    let mut config = ClusterConfig::new([broker.server()]);
+    config.retry_backoff = Duration::from_millis(1);
+    config.retry_backoff_max = Duration::from_millis(2);
+    config.metadata_min_age = Duration::from_millis(1);
+    let cluster = Cluster::connect(config).await.unwrap();
+    let asked = FetchPartition::new("t", 0, 0).until(END);
+    FetchStream::start(&cluster, [asked], FetchOptions::new(ByteBudget::new(8 << 20)))
+}
+
+/// Reads to the end; the offsets that were passed, or the error.
+async fn read(broker: &FakeBroker) -> Result<Vec<i64>, Error> {
+    let mut stream = start(broker).await;
+    let mut offsets = Vec::new();
+    while let Some(event) = stream.next().await {
+        match event.kind {
+            FetchEventKind::Batches(fetched) => offsets.push(fetched.next_offset),
+            FetchEventKind::Finished { .. } => {}
+            FetchEventKind::OutOfRange { .. } => panic!("{event:?}"),
+            FetchEventKind::Failed(error) => return Err(error),
+        }
+    }
+    Ok(offsets)
+}
+
+#[tokio::test]
+async fn every_code_that_passes_is_tried_again_with_fresh_metadata_and_every_other_ends_the_partition() {
+    for code in (-1..=133).filter(|code| ![0, 1].contains(code)) {
+        let (_leader, broker) = Leader::start(code, 3, 99).await;
+        let read = tokio::time::timeout(Duration::from_secs(20), read(&broker))
+            .await
+            .unwrap();
+        let verdict = Error::kafka(ErrorCode::new(code).unwrap(), "Fetch", &"b".into(), "").verdict();
+        if verdict == Verdict::Stays {
+            assert_eq!(read.unwrap_err().code(), ErrorCode::new(code), "code {code}");
+            assert_eq!(broker.count::<FetchRequest>(), 1, "code {code}");
+        } else {
+            assert_eq!(read.unwrap(), [2, 4, 6, 8, 10], "code {code}");
+            // One to connect, which tells the leader as well; one after each failure.
+            assert_eq!(broker.count::<MetadataRequest>(), 4, "code {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_offset_that_is_said_to_be_out_of_range_is_looked_up_before_it_is_believed() {
+    let (_leader, broker) = Leader::start(1, 1, 99).await;
+    // The look-up is answered by hanging up, which passes.
+    assert_eq!(read(&broker).await.unwrap(), [2, 4, 6, 8, 10]);
+    assert_eq!(broker.count::<ListOffsetsRequest>(), 1);
+}
+
+#[tokio::test]
+async fn requests_name_the_leaders_epoch_and_that_of_the_last_batch() {
+    let (_leader, broker) = Leader::start(0, 0, 2).await;
+    assert_eq!(read(&broker).await.unwrap(), [2, 4, 6, 8, 10]);
+    let asked: Vec<FetchRequest> = broker
+        .seen()
+        .iter()
+        .filter(|seen| seen.is::<FetchRequest>())
+        .map(Seen::read)
+        .collect();
+    let epochs = |request: &FetchRequest| {
+        let asked = &request.topics[0].partitions[0];
+        (
+            asked.fetch_offset,
+            asked.current_leader_epoch,
+            asked.last_fetched_epoch,
+        )
+    };
+    let said: Vec<_> = asked.iter().map(epochs).collect();
+    // The third request is refused, as its epoch is over; it comes again with that of the new leader.
+    let expected = [(0, 5, -1), (2, 5, 5), (4, 5, 5), (4, 6, 5), (6, 6, 6), (8, 6, 6)];
+    assert_eq!(said, expected);
+}
