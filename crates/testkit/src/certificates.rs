@@ -38,8 +38,8 @@ impl Authority {
         let mut params = params(name, &[], Validity::Good)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().map_err(failed)?;
-        let certificate = params.self_signed(&key).map_err(failed)?.pem();
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?.pem();
         Ok(Self {
             issuer: Issuer::new(params, key),
             certificate,
@@ -53,22 +53,22 @@ impl Authority {
 
     /// Issues a certificate for a server or a client that goes by some names or addresses. Its key is one of ECDSA P-256.
     pub fn issue(&self, names: &[&str], validity: Validity) -> Result<Identity> {
-        self.issue_for(KeyPair::generate().map_err(failed)?, names, validity)
+        self.issue_for(&KeyPair::generate()?, names, validity)
     }
 
     /// Issues a certificate for a private key (PKCS#8, PEM).
     pub fn issue_for_key(&self, key: &str, names: &[&str]) -> Result<Identity> {
-        self.issue_for(KeyPair::from_pem(key).map_err(failed)?, names, Validity::Good)
+        self.issue_for(&KeyPair::from_pem(key)?, names, Validity::Good)
     }
 
-    fn issue_for(&self, key: KeyPair, names: &[&str], validity: Validity) -> Result<Identity> {
+    fn issue_for(&self, key: &KeyPair, names: &[&str], validity: Validity) -> Result<Identity> {
         let mut params = params(names.first().unwrap_or(&"nobody"), names, validity)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?.pem();
+        let certificate = params.signed_by(key, &self.issuer)?.pem();
         Ok(Identity {
             certificate,
             key: key.serialize_pem(),
@@ -78,7 +78,7 @@ impl Authority {
 
 fn params(name: &str, names: &[&str], validity: Validity) -> Result<CertificateParams> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = CertificateParams::new(names).map_err(failed)?;
+    let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = date_time_ymd(2001, 1, 1);
     params.not_after = match validity {
@@ -88,8 +88,10 @@ fn params(name: &str, names: &[&str], validity: Validity) -> Result<CertificateP
     Ok(params)
 }
 
-fn failed(error: rcgen::Error) -> Error {
-    Error::Certificate {
-        why: error.to_string(),
+impl From<rcgen::Error> for Error {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Certificate {
+            why: error.to_string(),
+        }
     }
 }

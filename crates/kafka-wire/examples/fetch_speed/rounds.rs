@@ -95,7 +95,8 @@ fn measure(
     let plain = || child(&["replay", address, file, &depth]);
     let stream = || child(&["read", address, topic, &end]);
     // The first ones warm up the broker.
-    (plain()?, stream()?);
+    plain()?;
+    stream()?;
     let (mut plains, mut streams) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         // Who goes first may be at an advantage.

@@ -1,6 +1,6 @@
 //! Reading from a scripted broker: every error code, stale leader epochs, and what requests say.
 
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,8 +23,13 @@ use crate::connection::{text, topic_name};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Verdict;
 
-/// Offsets of the log: five batches of two records.
-const END: i64 = 10;
+/// Offsets of the log: twelve batches of two records.
+const END: i64 = 24;
+
+/// The offset after each batch.
+fn all() -> Vec<i64> {
+    (2..=END).step_by(2).collect()
+}
 
 /// A broker that leads `t-0`, whatever it answers.
 struct Leader {
@@ -32,6 +37,8 @@ struct Leader {
     /// The error code that fetches are answered with, and how many of them.
     code: AtomicI32,
     failing: AtomicUsize,
+    failing_every_second_time: AtomicBool,
+    requests: AtomicUsize,
     /// There is an election after so many good answers.
     good_answers_left: AtomicUsize,
     port: u16,
@@ -44,6 +51,8 @@ impl Leader {
             epoch: AtomicI32::new(5),
             code: AtomicI32::new(i32::from(code)),
             failing: AtomicUsize::new(failing),
+            failing_every_second_time: AtomicBool::new(false),
+            requests: AtomicUsize::new(0),
             good_answers_left: AtomicUsize::new(good_answers),
             port: listener.local_addr().unwrap().port(),
         });
@@ -90,6 +99,8 @@ impl Leader {
             .failing
             .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
             .is_ok();
+        let second = self.requests.fetch_add(1, SeqCst).is_multiple_of(2);
+        let fails = fails || (second && self.failing_every_second_time.load(SeqCst));
         let code = match asked_epoch.cmp(&epoch) {
             std::cmp::Ordering::Less => 74,
             std::cmp::Ordering::Greater => 75,
@@ -165,7 +176,7 @@ async fn every_code_that_passes_is_tried_again_with_fresh_metadata_and_every_oth
             assert_eq!(read.unwrap_err().code(), ErrorCode::new(code), "code {code}");
             assert_eq!(broker.count::<FetchRequest>(), 1, "code {code}");
         } else {
-            assert_eq!(read.unwrap(), [2, 4, 6, 8, 10], "code {code}");
+            assert_eq!(read.unwrap(), all(), "code {code}");
             // One to connect, which tells the leader as well; one after each failure.
             assert_eq!(broker.count::<MetadataRequest>(), 4, "code {code}");
         }
@@ -176,14 +187,14 @@ async fn every_code_that_passes_is_tried_again_with_fresh_metadata_and_every_oth
 async fn an_offset_that_is_said_to_be_out_of_range_is_looked_up_before_it_is_believed() {
     let (_leader, broker) = Leader::start(1, 1, 99).await;
     // The look-up is answered by hanging up, which passes.
-    assert_eq!(read(&broker).await.unwrap(), [2, 4, 6, 8, 10]);
+    assert_eq!(read(&broker).await.unwrap(), all());
     assert_eq!(broker.count::<ListOffsetsRequest>(), 1);
 }
 
 #[tokio::test]
 async fn requests_name_the_leaders_epoch_and_that_of_the_last_batch() {
     let (_leader, broker) = Leader::start(0, 0, 2).await;
-    assert_eq!(read(&broker).await.unwrap(), [2, 4, 6, 8, 10]);
+    assert_eq!(read(&broker).await.unwrap(), all());
     let asked: Vec<FetchRequest> = broker
         .seen()
         .iter()
@@ -200,6 +211,16 @@ async fn requests_name_the_leaders_epoch_and_that_of_the_last_batch() {
     };
     let said: Vec<_> = asked.iter().map(epochs).collect();
     // The third request is refused, as its epoch is over; it comes again with that of the new leader.
-    let expected = [(0, 5, -1), (2, 5, 5), (4, 5, 5), (4, 6, 5), (6, 6, 6), (8, 6, 6)];
+    let mut expected = vec![(0, 5, -1), (2, 5, 5), (4, 5, 5), (4, 6, 5)];
+    expected.extend((6..END).step_by(2).map(|offset| (offset, 6, 6)));
     assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn failures_that_should_not_happen_are_borne_again_after_each_good_answer() {
+    // More of them than are borne in a row, but never two.
+    let (leader, broker) = Leader::start(2, 0, 99).await;
+    leader.failing_every_second_time.store(true, SeqCst);
+    assert_eq!(read(&broker).await.unwrap(), all());
+    assert_eq!(broker.count::<FetchRequest>(), 2 * all().len());
 }

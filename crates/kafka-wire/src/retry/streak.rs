@@ -194,6 +194,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_grace_of_an_unknown_topic_begins_anew_after_another_answer() {
+        let mut streak = streak(None);
+        let unknown = coded(ErrorCode::UNKNOWN_TOPIC_ID);
+        for _ in 0..10 {
+            assert!(streak.failed(unknown.clone()).is_ok());
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            assert!(streak.failed(unknown.clone()).is_ok());
+            assert!(streak.failed(coded(ErrorCode::LEADER_NOT_AVAILABLE)).is_ok());
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn failures_of_any_kind_end_in_the_time_that_was_set() {
         let mut streak = streak(Some(30));
         for _ in 0..2 {

@@ -31,7 +31,7 @@ pub(crate) struct Login {
 /// One login under way.
 pub(crate) enum Exchange {
     Plain(PlainExchange),
-    Scram(ScramExchange),
+    Scram(Box<ScramExchange>),
     Oauth(OauthExchange),
 }
 
@@ -70,8 +70,12 @@ impl Login {
     pub(crate) async fn begin(&self, patience: Duration) -> Result<Exchange, ConnectionError> {
         Ok(match &self.config {
             SaslConfig::Plain(login) => Exchange::Plain(PlainExchange::new(login)),
-            SaslConfig::ScramSha256(login) => Exchange::Scram(ScramExchange::new(login, Hash::Sha256)?),
-            SaslConfig::ScramSha512(login) => Exchange::Scram(ScramExchange::new(login, Hash::Sha512)?),
+            SaslConfig::ScramSha256(login) => {
+                Exchange::Scram(Box::new(ScramExchange::new(login, Hash::Sha256)?))
+            }
+            SaslConfig::ScramSha512(login) => {
+                Exchange::Scram(Box::new(ScramExchange::new(login, Hash::Sha512)?))
+            }
             SaslConfig::OauthBearer(oauth) => {
                 let tokens = self.tokens.as_ref().ok_or(ConnectionError::Closed)?;
                 Exchange::Oauth(OauthExchange::new(

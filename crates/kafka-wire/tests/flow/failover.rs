@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, read_one, write};
 
 const PARTITIONS: i32 = 6;
+/// While brokers are away much is appended, and a busy machine takes its time to write it.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Three brokers, for one test at a time.
 async fn three() -> MutexGuard<'static, Bench> {
@@ -89,7 +91,7 @@ impl Writing {
         self.stop.store(true, Ordering::Relaxed);
         let mut ends = Vec::new();
         for (partition, task) in self.tasks.into_iter().enumerate() {
-            let end = tokio::time::timeout(Duration::from_secs(60), task)
+            let end = tokio::time::timeout(PATIENCE, task)
                 .await
                 .expect("an end")
                 .unwrap();
@@ -137,7 +139,7 @@ impl Reading {
     /// Waits until everything is read.
     async fn finish(self, ends: Vec<i64>) {
         self.ends.send(ends).unwrap();
-        tokio::time::timeout(Duration::from_secs(30), self.task)
+        tokio::time::timeout(PATIENCE, self.task)
             .await
             .expect("read to the end")
             .unwrap();
