@@ -51,8 +51,10 @@ pub async fn run(context: &Context, backup_id: &str, config: &BackupConfig) -> R
     context.workers = Workers::new(parallelism);
     context.memory_bytes = config.memory_limit_bytes.unwrap_or(context.memory_bytes);
 
-    let opened = context.unless_cancelled(Catalog::new(&context).open_or_begin(backup_id));
-    let set = opened.await??;
+    let catalog = Catalog::new(&context);
+    let set = context
+        .unless_cancelled(catalog.open_or_begin(backup_id))
+        .await??;
     let mut client = ClusterConfig::new(config.source.bootstrap_servers.clone());
     client.recycled_buffer_bytes = context.memory_bytes / 4;
     let connected = context.unless_cancelled(Cluster::connect(client)).await?;

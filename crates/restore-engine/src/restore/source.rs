@@ -42,8 +42,8 @@ pub(super) async fn locate_blocks(
         .collect();
     let indexes = map_bounded(needed, PARALLEL, |segment| {
         let context = context.clone();
+        let object = segment.id.object(set.backup_id());
         async move {
-            let object = segment.id.object(set.backup_id());
             let index = read_index(&context, &object, segment.bytes).await?;
             Ok((Arc::<str>::from(object), index))
         }
