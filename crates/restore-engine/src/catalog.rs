@@ -134,9 +134,9 @@ impl<'a> Catalog<'a> {
         let wanted: Vec<_> = opening.wanted().collect();
         for wanted in wanted.chunks(PARALLEL) {
             let layers = map_bounded(wanted.to_vec(), PARALLEL, |layer| {
-                let storage = self.context.storage.clone();
+                let context = self.context.clone();
                 async move {
-                    let bytes = storage.get(&layer.object, layer.bytes).await?;
+                    let bytes = context.storage.get(&layer.object, layer.bytes).await?;
                     Ok((layer.object, bytes))
                 }
             });

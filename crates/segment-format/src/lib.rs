@@ -68,6 +68,7 @@ pub use manifest::Manifest;
 pub use partition::{MAX_TOPIC_LEN, PartitionRef, TopicId};
 pub use reader::{check_segment, scan_blocks};
 pub use set::{
-    BackupSet, CapturedGroups, Commit, LayerSize, MergePolicy, NewSegment, Opening, PlannedCommit, WantedLayer,
+    BackupSet, CapturedGroups, Commit, LayerSize, MergePolicy, NewSegment, Opening, PlannedCommit,
+    WantedLayer,
 };
 pub use writer::{PartitionSummary, SegmentSummary, SegmentWriter};

@@ -41,8 +41,7 @@ pub(super) async fn locate_blocks(
         .cloned()
         .collect();
     let indexes = map_bounded(needed, PARALLEL, |segment| {
-        let context = context.clone();
-        let object = segment.id.object(set.backup_id());
+        let (context, object) = (context.clone(), segment.id.object(set.backup_id()));
         async move {
             let index = read_index(&context, &object, segment.bytes).await?;
             Ok((Arc::<str>::from(object), index))
@@ -66,10 +65,7 @@ pub(super) async fn locate_blocks(
                 .extend(of_partition);
         }
     }
-    for topic in set
-        .topics()
-        .filter(|topic| topics.contains(&topic.name.as_str()))
-    {
+    for topic in set.topics().filter(|topic| topics.contains(&topic.name.as_str())) {
         for partition in &topic.partitions {
             let found = blocks
                 .entry((topic.name.clone(), partition.partition))

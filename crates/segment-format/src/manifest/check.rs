@@ -79,7 +79,10 @@ impl TopicChange {
 
 impl PartitionChange {
     fn check(&self) -> Result<()> {
-        self.state.check(&format!("partition {} of topic {}", self.state.partition, self.topic))
+        self.state.check(&format!(
+            "partition {} of topic {}",
+            self.state.partition, self.topic
+        ))
     }
 }
 
@@ -155,7 +158,10 @@ impl GroupChange {
             None => Ok(()),
             Some(both) => inconsistent(
                 place,
-                format!("the position of {}-{} is there and gone", both.topic, both.partition),
+                format!(
+                    "the position of {}-{} is there and gone",
+                    both.topic, both.partition
+                ),
             ),
         }
     }
@@ -171,7 +177,11 @@ impl Segment {
             piece.check(&place)?;
             stored = stored.saturating_add(piece.stored_bytes);
         }
-        require(stored < self.bytes, &place, "its blocks are larger than the object")
+        require(
+            stored < self.bytes,
+            &place,
+            "its blocks are larger than the object",
+        )
     }
 }
 

@@ -26,7 +26,11 @@ impl SegmentId {
 /// As in the name of the object, without folder and extension.
 impl std::fmt::Display for SegmentId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}-{:016x}-{:016x}", self.generation, self.sequence, self.writer_nonce)
+        write!(
+            f,
+            "{:016x}-{:016x}-{:016x}",
+            self.generation, self.sequence, self.writer_nonce
+        )
     }
 }
 
@@ -123,8 +127,17 @@ type Stored = (u32, i32, i64, i64, u64, i64, i64, u64, u32);
 
 impl From<Stored> for SegmentPartition {
     fn from(stored: Stored) -> Self {
-        let (topic, partition, first_offset, last_offset, records, min_timestamp, max_timestamp, stored_bytes, blocks) =
-            stored;
+        let (
+            topic,
+            partition,
+            first_offset,
+            last_offset,
+            records,
+            min_timestamp,
+            max_timestamp,
+            stored_bytes,
+            blocks,
+        ) = stored;
         Self {
             topic,
             partition,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::manifest::{Changes, Group, GroupChange, GroupOffset, Partition, PartitionChange, Topic, TopicChange};
+use crate::manifest::{
+    Changes, Group, GroupChange, GroupOffset, Partition, PartitionChange, Topic, TopicChange,
+};
 
 use super::BackupSet;
 
@@ -31,7 +33,9 @@ impl BackupSet {
     }
 
     fn take_topic(&mut self, change: &TopicChange) {
-        let known = (change.number as usize).checked_sub(1).and_then(|index| self.topics.get_mut(index));
+        let known = (change.number as usize)
+            .checked_sub(1)
+            .and_then(|index| self.topics.get_mut(index));
         match known {
             Some(topic) => {
                 topic.replication_factor = change.replication_factor;
@@ -58,11 +62,14 @@ impl BackupSet {
     }
 
     fn take_partition(&mut self, change: &PartitionChange) {
-        let topic = (change.topic as usize).checked_sub(1).and_then(|index| self.topics.get_mut(index));
+        let topic = (change.topic as usize)
+            .checked_sub(1)
+            .and_then(|index| self.topics.get_mut(index));
         let Some(Topic { partitions, .. }) = topic else {
             return;
         };
-        let place = partitions.binary_search_by_key(&change.state.partition, |known: &Partition| known.partition);
+        let place =
+            partitions.binary_search_by_key(&change.state.partition, |known: &Partition| known.partition);
         match place {
             Ok(place) => partitions[place] = change.state.clone(),
             Err(place) => {

@@ -75,7 +75,10 @@ impl BackupSet {
         }
         let (number, state) = (change.state.partition, &change.state);
         let new;
-        let before = match self.incarnation(change.topic).and_then(|topic| topic.partition(number)) {
+        let before = match self
+            .incarnation(change.topic)
+            .and_then(|topic| topic.partition(number))
+        {
             Some(known) => known,
             None => {
                 new = Partition::empty(number, state.log_start_offset);
@@ -92,13 +95,18 @@ fn place_of((topic, partition): (u32, i32)) -> String {
 }
 
 /// What the partition says of stored batches is what it said before, and what new segments hold.
-fn check_pieces(before: &Partition, after: &Partition, pieces: &[SegmentPartition]) -> Result<(), &'static str> {
+fn check_pieces(
+    before: &Partition,
+    after: &Partition,
+    pieces: &[SegmentPartition],
+) -> Result<(), &'static str> {
     let start = pieces.first().map(|piece| piece.first_offset);
     if start.is_some_and(|start| before.last_offset.is_some_and(|last| start <= last)) {
         return Err("a new segment holds offsets that an earlier one holds");
     }
     let end = pieces.last().map(|piece| piece.last_offset);
-    if after.first_offset != before.first_offset.or(start) || after.last_offset != end.or(before.last_offset) {
+    if after.first_offset != before.first_offset.or(start) || after.last_offset != end.or(before.last_offset)
+    {
         return Err("first and last offset are not those of the segments");
     }
     let records = pieces

@@ -158,7 +158,8 @@ impl BackupSet {
         };
         if kept < layers.len() {
             let written = self.merged(kept, &planned.own);
-            let (object, reference) = encode(&planned.facts, layers.get(..kept).unwrap_or_default(), &written)?;
+            let (object, reference) =
+                encode(&planned.facts, layers.get(..kept).unwrap_or_default(), &written)?;
             planned.bytes = object.into();
             planned.reference = reference;
             planned.written = Arc::new(written);
@@ -206,7 +207,11 @@ impl BackupSet {
         let base = if kept == 0 {
             self.as_changes()
         } else {
-            let layers = self.layers.iter().skip(kept).filter_map(|layer| layer.changes.as_deref());
+            let layers = self
+                .layers
+                .iter()
+                .skip(kept)
+                .filter_map(|layer| layer.changes.as_deref());
             layers.fold(Changes::default(), |merged, layer| merged.then(layer.clone()))
         };
         base.then(own.clone())

@@ -84,7 +84,12 @@ impl BackupSet {
                 .binary_search_by(|group| group.group_id.cmp(group_id))
                 .is_ok()
         };
-        changes.removed_groups = self.groups.keys().filter(|known| !given(known)).cloned().collect();
+        changes.removed_groups = self
+            .groups
+            .keys()
+            .filter(|known| !given(known))
+            .cloned()
+            .collect();
         for group in groups {
             let place = format!("group {:?}", group.group_id);
             require_sorted(group.offsets.iter().map(|offset| offset.key()), place)?;
@@ -127,7 +132,12 @@ fn stored(new: &NewSegment, number: impl Fn(&PartitionSummary) -> Result<u32>) -
     });
     let mut pieces = pieces.collect::<Result<Vec<_>>>()?;
     pieces.sort_unstable_by_key(SegmentPartition::key);
-    Ok(Segment::new(new.id, new.summary.bytes, new.summary.sha256, pieces))
+    Ok(Segment::new(
+        new.id,
+        new.summary.bytes,
+        new.summary.sha256,
+        pieces,
+    ))
 }
 
 fn difference(before: &Group, after: &Group) -> GroupChange {

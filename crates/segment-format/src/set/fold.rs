@@ -38,10 +38,17 @@ impl Changes {
 impl GroupChange {
     fn then(self, later: Self) -> Self {
         let mut positions: BTreeMap<Position, Option<GroupOffset>> = BTreeMap::new();
-        for change in [self.gone, later.gone].into_iter().zip([self.offsets, later.offsets]) {
+        for change in [self.gone, later.gone]
+            .into_iter()
+            .zip([self.offsets, later.offsets])
+        {
             let (gone, offsets) = change;
             positions.extend(gone.into_iter().map(|position| (position, None)));
-            positions.extend(offsets.into_iter().map(|offset| (Position::of(&offset), Some(offset))));
+            positions.extend(
+                offsets
+                    .into_iter()
+                    .map(|offset| (Position::of(&offset), Some(offset))),
+            );
         }
         let mut offsets = Vec::new();
         let mut gone = Vec::new();

@@ -36,7 +36,9 @@ impl MergePolicy {
     /// How many of `layers` (oldest first) stay as they are when `own` changes are committed; those after them are merged
     /// into the new manifest. `live_entries` is what all would name in one piece.
     pub fn kept(&self, layers: &[LayerSize], own: LayerSize, live_entries: u64) -> usize {
-        let all = layers.iter().fold(own.entries, |sum, layer| sum.saturating_add(layer.entries));
+        let all = layers
+            .iter()
+            .fold(own.entries, |sum, layer| sum.saturating_add(layer.entries));
         if all > live_entries.saturating_mul(2) {
             return 0;
         }

@@ -48,6 +48,21 @@ struct Layer {
     changes: Option<Arc<Changes>>,
 }
 
+/// Equal when they hold the same, of whichever layers they are made.
+impl PartialEq for BackupSet {
+    fn eq(&self, other: &Self) -> bool {
+        let segments = |set: &Self| {
+            let mut segments: Vec<_> = set.segments.clone();
+            segments.sort_unstable_by_key(|segment| segment.id);
+            segments
+        };
+        self.facts == other.facts
+            && self.topics == other.topics
+            && self.groups == other.groups
+            && segments(self) == segments(other)
+    }
+}
+
 impl BackupSet {
     /// A backup set without a commit: its generation is 0.
     pub fn empty(backup_id: &str) -> Self {
@@ -136,7 +151,7 @@ impl BackupSet {
         self.groups.get(group_id)
     }
 
-    /// The segments, in the order in which commits have brought them.
+    /// The segments, in no order that is promised.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }

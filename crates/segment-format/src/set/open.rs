@@ -94,10 +94,16 @@ impl Opening {
 
 fn check_names(facts: &Facts, backup_id: &str, generation: u64) -> Result<()> {
     if facts.backup_id != backup_id {
-        return inconsistent("backup_id", format!("it is {:?} instead of {backup_id:?}", facts.backup_id));
+        return inconsistent(
+            "backup_id",
+            format!("it is {:?} instead of {backup_id:?}", facts.backup_id),
+        );
     }
     if facts.generation != generation {
-        return inconsistent("generation", format!("it is {} instead of {generation}", facts.generation));
+        return inconsistent(
+            "generation",
+            format!("it is {} instead of {generation}", facts.generation),
+        );
     }
     Ok(())
 }
