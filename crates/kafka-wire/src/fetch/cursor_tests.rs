@@ -104,7 +104,10 @@ fn an_end_inside_of_a_gap_is_reached_by_what_follows_it() {
     let fetched = progress(cursor.advance(answer(slab(&log)), true));
     assert_eq!((bases(&fetched), fetched.next_offset), (vec![100, 110], 130));
     assert!(cursor.is_finished());
-    assert_eq!(fetched.last_epoch, None, "nobody knows whose reign offset 129 was in");
+    assert_eq!(
+        fetched.last_epoch, None,
+        "nobody knows whose reign offset 129 was in"
+    );
 }
 
 #[test]

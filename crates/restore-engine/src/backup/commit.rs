@@ -98,7 +98,10 @@ impl Committer {
         // From here on a manifest may name the segments, whatever is heard of its creation.
         self.may_have_orphans = false;
         let Some(planned) = planned else { return Ok(()) };
-        let stored = self.context.storage.put(planned.object(), planned.bytes().clone());
+        let stored = self
+            .context
+            .storage
+            .put(planned.object(), planned.bytes().clone());
         stored.await.map_err(|error| self.explain(error))?;
         let applied = self.set.apply(planned);
         applied.map_err(|e| Error::Internal(format!("a commit could not be applied: {}", chain(&e))))?;

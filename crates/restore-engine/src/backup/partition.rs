@@ -26,6 +26,8 @@ pub(super) struct PartitionReader {
     blocks: BlockBuilder,
     /// Whether it has the trouble in this cycle, and not from an earlier one.
     is_troubled: bool,
+    /// Whether the last gap may still turn out to be smaller.
+    gap_is_open: bool,
 }
 
 impl PartitionReader {
@@ -47,7 +49,14 @@ impl PartitionReader {
             largest_batch: 0,
             blocks: BlockBuilder::new(compression),
             is_troubled: false,
+            gap_is_open: false,
         }
+    }
+
+    /// What the backup holds, for a commit.
+    pub(super) fn snapshot(&mut self) -> Partition {
+        self.gap_is_open = false;
+        self.state.clone()
     }
 
     pub(super) fn name(&self) -> TopicPartition {
@@ -126,13 +135,10 @@ impl PartitionReader {
     /// # Errors
     ///
     /// The partition's trouble; what came before the culprit is taken.
-    pub(super) async fn take(
-        &mut self,
-        fetched: FetchedBatches,
-        sink: &SegmentSink,
-    ) -> Result<(), String> {
+    pub(super) async fn take(&mut self, fetched: FetchedBatches, sink: &SegmentSink) -> Result<(), String> {
         for entry in fetched.batches {
             let batch = current_format(entry)?;
+            self.close_gap_before(batch.header.base_offset);
             self.largest_batch = self.largest_batch.max(batch.bytes.len() as u64);
             self.state.first_offset.get_or_insert(batch.header.base_offset);
             self.state.last_offset = Some(batch.header.last_offset());
@@ -149,6 +155,18 @@ impl PartitionReader {
         self.state.end_offset = fetched.next_offset;
         self.state.last_leader_epoch = fetched.last_epoch;
         Ok(())
+    }
+
+    /// A log may start in the middle of a batch, which brokers send whole: then less is lost than the log start says.
+    fn close_gap_before(&mut self, base_offset: i64) {
+        if std::mem::take(&mut self.gap_is_open)
+            && let Some(gap) = self.state.gaps.last_mut()
+        {
+            gap.to = gap.to.min(base_offset);
+            if gap.to <= gap.from {
+                self.state.gaps.pop();
+            }
+        }
     }
 
     /// Whether a block is begun that holds fetched bytes.
@@ -182,6 +200,7 @@ impl PartitionReader {
         });
         self.state.end_offset = to;
         self.state.last_leader_epoch = None;
+        self.gap_is_open = true;
         let PartitionRef { topic, partition, .. } = &self.reference;
         Ok(format!(
             "{topic}/{partition}: retention removed offsets {from} to {} before they could be read",

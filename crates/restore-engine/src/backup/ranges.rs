@@ -37,7 +37,9 @@ impl Ranges<'_> {
             StartFrom::Time(time) => self.at_time(time, &new).await,
         };
         for (name, start) in starts {
-            let Some(partition) = work.named(&name) else { continue };
+            let Some(partition) = work.named(&name) else {
+                continue;
+            };
             match start {
                 Ok(start) => partition.begin_at(start),
                 Err(problem) => self.troubles.extend(partition.give_up(problem)),
@@ -67,7 +69,9 @@ impl Ranges<'_> {
         let all = work.names(|partition| !partition.is_troubled());
         let mut behind = Vec::new();
         for (name, end) in self.list(OffsetSpec::Latest, &all).await {
-            let Some(partition) = work.named(&name) else { continue };
+            let Some(partition) = work.named(&name) else {
+                continue;
+            };
             match end {
                 Ok(end) => {
                     partition.end = end.max(partition.state.end_offset);
@@ -90,7 +94,9 @@ impl Ranges<'_> {
         let (latest, all) = (OffsetSpec::Latest, IsolationLevel::ReadUncommitted);
         let ends = flatten(self.cluster.list_offsets(names, latest, all).await);
         for (name, end) in ends {
-            let Some(partition) = work.named(&name) else { continue };
+            let Some(partition) = work.named(&name) else {
+                continue;
+            };
             let problem = match end {
                 Ok(end) if end >= partition.state.end_offset => continue,
                 Ok(_) => partition.cut_problem(),
@@ -113,7 +119,9 @@ impl Ranges<'_> {
             return;
         }
         for (name, answer) in self.cluster.leader_epoch_ends(&questions).await {
-            let Some(partition) = work.named(&name) else { continue };
+            let Some(partition) = work.named(&name) else {
+                continue;
+            };
             let (end_offset, epoch) = (partition.state.end_offset, partition.state.last_leader_epoch);
             let problem = match answer {
                 Ok(Some(end)) if Some(end.leader_epoch) == epoch && end.end_offset >= end_offset => continue,
@@ -137,7 +145,10 @@ impl Ranges<'_> {
 type Listed = BTreeMap<TopicPartition, Result<i64, String>>;
 
 fn flatten(results: PartitionResults<kafka_wire::ListedOffset>) -> Listed {
-    let one = |(name, result): (TopicPartition, Result<kafka_wire::ListedOffset, kafka_wire::Error>)| {
+    let one = |(name, result): (
+        TopicPartition,
+        Result<kafka_wire::ListedOffset, kafka_wire::Error>,
+    )| {
         let offset = result.map(|listed| listed.offset);
         (name, offset.map_err(|error| unknown_range(&error)))
     };

@@ -193,9 +193,7 @@ impl<'a> Reading<'a> {
     }
 
     fn tell(&self, trouble: Trouble) {
-        self.context
-            .observer
-            .event(&Event::Warning(trouble.to_string()));
+        self.context.observer.event(&Event::Warning(trouble.to_string()));
     }
 
     async fn flush_open(&mut self) {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use segment_format::manifest::GapCause;
 use segment_format::BackupSet;
 use segment_format::layout;
+use segment_format::manifest::GapCause;
 
 /// What a backup has done. It is complete when there is no trouble in it.
 #[derive(Debug, Clone)]

@@ -75,7 +75,11 @@ impl<'a> Session<'a> {
             let next = Instant::now() + self.config.segment_max_interval;
             match self.cycle().await {
                 Ok(troubles) if !self.config.continuous => {
-                    return Ok(BackupReport::new(self.commits.set(), self.commits.added(), troubles));
+                    return Ok(BackupReport::new(
+                        self.commits.set(),
+                        self.commits.added(),
+                        troubles,
+                    ));
                 }
                 Ok(_) => self.cycles += 1,
                 // What worked before will again: a continuous run outlives a source that is down for a while.

@@ -53,7 +53,9 @@ pub(super) async fn describe(
     let backed_up: BTreeSet<&str> = set.topics().map(|topic| topic.name.as_str()).collect();
     let known: Vec<String> = named.union(&backed_up).map(|&name| name.to_owned()).collect();
     let unmatched = selection.check_every_entry("the source cluster", &known)?;
-    described.warnings.extend(unmatched.into_iter().map(Warning::NoMatch));
+    described
+        .warnings
+        .extend(unmatched.into_iter().map(Warning::NoMatch));
     let gone = backed_up
         .difference(&named)
         .filter(|name| selection.contains(name, false));

@@ -79,12 +79,12 @@ impl Work {
     /// The topics and partitions as they stand now.
     pub(super) fn snapshot(&mut self) -> Vec<Topic> {
         let mut topics = Vec::with_capacity(self.topics.len());
-        let mut partitions = self.partitions.iter().peekable();
+        let mut partitions = self.partitions.iter_mut().peekable();
         for (index, topic) in self.topics.iter_mut().enumerate() {
             let mut states: Vec<Partition> = Vec::new();
             while let Some(partition) = partitions.next_if(|partition| partition.topic == index) {
                 topic.largest_batch = topic.largest_batch.max(partition.largest_batch);
-                states.push(partition.state.clone());
+                states.push(partition.snapshot());
             }
             topics.push(Topic {
                 partitions: states,

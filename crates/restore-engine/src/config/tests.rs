@@ -141,7 +141,10 @@ fn every_backup_key_is_taken() {
     let latest = Config::from_yaml(&format!("{BACKUP}backup: {{start_from: latest}}\n"), "b").unwrap();
     assert_eq!(latest.backup().unwrap().start_from, StartFrom::Latest);
     let ms = Config::from_yaml(&format!("{BACKUP}backup: {{start_from: 1714564800000}}\n"), "b").unwrap();
-    assert_eq!(ms.backup().unwrap().start_from, StartFrom::Time(1_714_564_800_000));
+    assert_eq!(
+        ms.backup().unwrap().start_from,
+        StartFrom::Time(1_714_564_800_000)
+    );
 }
 
 #[test]
@@ -164,11 +167,15 @@ fn a_backup_key_out_of_its_range_is_refused() {
 
 #[test]
 fn a_restore_takes_a_time_for_its_groups() {
-    let yaml = format!("{RESTORE}  allow_incomplete_backup: true\n  consumer_groups_as_of: 2024-05-01T12:00:00Z\n");
+    let yaml =
+        format!("{RESTORE}  allow_incomplete_backup: true\n  consumer_groups_as_of: 2024-05-01T12:00:00Z\n");
     let config = Config::from_yaml(&yaml, "r").unwrap();
     let restore = config.restore().unwrap();
     assert!(restore.allow_incomplete_backup);
     assert_eq!(restore.consumer_groups_as_of, Some(1_714_564_800_000));
     let message = error(&format!("{RESTORE}  consumer_groups_as_of: noon\n"));
-    assert!(message.contains("restore.consumer_groups_as_of: `noon` is not a time"), "{message}");
+    assert!(
+        message.contains("restore.consumer_groups_as_of: `noon` is not a time"),
+        "{message}"
+    );
 }

@@ -67,7 +67,20 @@ fn zone_seconds(zone: &str) -> Option<i64> {
 /// Days from 1970-01-01 in the Gregorian calendar; `None` for a day that it does not have.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let lengths = [
+        31,
+        if leap { 29 } else { 28 },
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
     let before = usize::try_from(month).ok()?.checked_sub(1)?;
     if !(1..=*lengths.get(before)?).contains(&day) {
         return None;
@@ -124,7 +137,10 @@ mod tests {
             "99999999999999999999",
         ] {
             let message = parse_time("restore.x", text).unwrap_err();
-            assert!(message.contains("restore.x") && message.contains("2024-05-01T12:00:00Z"), "{message}");
+            assert!(
+                message.contains("restore.x") && message.contains("2024-05-01T12:00:00Z"),
+                "{message}"
+            );
         }
     }
 }

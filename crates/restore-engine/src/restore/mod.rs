@@ -324,11 +324,7 @@ fn source_cluster(set: &BackupSet) -> Option<&String> {
     facts.source_cluster_id.as_ref().or(facts.cluster_id.as_ref())
 }
 
-fn jobs(
-    restore: &Restore<'_>,
-    plan: RestorePlan,
-    max_batch_bytes: &MaxBatchBytes,
-) -> Vec<PartitionJob> {
+fn jobs(restore: &Restore<'_>, plan: RestorePlan, max_batch_bytes: &MaxBatchBytes) -> Vec<PartitionJob> {
     let config = restore.config;
     let source_cluster = source_cluster(restore.set);
     let mut positions: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();

@@ -47,7 +47,9 @@ fn troubles(set: &BackupSet) -> impl Iterator<Item = String> {
     partitions.filter_map(|(topic, partition)| {
         let trouble = partition.trouble.as_ref()?;
         let number = partition.partition;
-        Some(format!("{topic}/{number}: the backup may lack its last records: {trouble}"))
+        Some(format!(
+            "{topic}/{number}: the backup may lack its last records: {trouble}"
+        ))
     })
 }
 

@@ -63,11 +63,18 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
     let ran = end(child, "TERM").await;
     assert_eq!(ran.code, Some(143), "{ran:#?}");
     assert!(
-        ran.stderr.contains("cancelled: what was committed is part of the backup"),
+        ran.stderr
+            .contains("cancelled: what was committed is part of the backup"),
         "{ran:#?}"
     );
-    assert!(ran.stderr.contains("committed generation 2, complete"), "{ran:#?}");
-    assert!(ran.stderr.contains("doomed is no longer on the source"), "{ran:#?}");
+    assert!(
+        ran.stderr.contains("committed generation 2, complete"),
+        "{ran:#?}"
+    );
+    assert!(
+        ran.stderr.contains("doomed is no longer on the source"),
+        "{ran:#?}"
+    );
 
     let stored = Stored::open(&folder, "live").await.unwrap();
     stored.has_no_orphans();
@@ -77,7 +84,10 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
     assert_eq!(stored.records("doomed", 0).len(), 10);
 
     // The same set, once more around: a one-shot run has nothing to add but what was committed meanwhile.
-    work.config("backup.yaml", &yaml.replace("continuous: true", "continuous: false"));
+    work.config(
+        "backup.yaml",
+        &yaml.replace("continuous: true", "continuous: false"),
+    );
     let ran = work.must(&["backup", "--config", "backup.yaml"]).await;
     assert!(ran.stdout.contains("nothing new since"), "{ran:#?}");
 }

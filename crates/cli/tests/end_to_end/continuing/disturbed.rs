@@ -46,7 +46,11 @@ async fn a_log_that_was_cut_is_refused_and_the_others_go_on() {
             "{ran:#?}"
         );
         let after = Stored::open(&folder, "cut").await.unwrap();
-        assert_eq!(after.records("cut", 0), held, "nothing is added to another history");
+        assert_eq!(
+            after.records("cut", 0),
+            held,
+            "nothing is added to another history"
+        );
         assert_eq!(covered(&after, "cut", 0), 200);
         let trouble = &after.set.topic("cut").unwrap().partitions[0].trouble;
         assert!(trouble.as_ref().unwrap().contains("unclean"), "{trouble:?}");

@@ -13,7 +13,14 @@ async fn a_set_goes_on_where_it_ended() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
     let keep = [("retention.ms", "-1")];
-    for (topic, partitions) in [("inc-a", 2), ("inc-gone", 1), ("inc-anew", 1), ("inc-late", 1)] {
+    let topics = [
+        ("inc-a", 2),
+        ("inc-gone", 1),
+        ("inc-anew", 1),
+        ("inc-late", 1),
+        ("inc-part", 1),
+    ];
+    for (topic, partitions) in topics {
         java.create_topic(topic, partitions, &keep).await.unwrap();
         fill(&java, topic, 0, 0..20).await;
     }
@@ -49,8 +56,11 @@ async fn a_set_goes_on_where_it_ended() {
     java.delete_topic("inc-anew").await.unwrap();
     java.create_topic("inc-anew", 1, &keep).await.unwrap();
     fill(&java, "inc-anew", 0, 100..130).await;
-    fill(&java, "inc-late", 0, 20..30).await;
+    fill(&java, "inc-late", 0, 20..25).await;
+    fill(&java, "inc-late", 0, 25..30).await;
     java.delete_records("inc-late", 0, 25).await.unwrap();
+    fill(&java, "inc-part", 0, 20..30).await;
+    java.delete_records("inc-part", 0, 25).await.unwrap();
     commit(&java, "inc-group", "inc-a", 44).await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let ran = work.must(&["backup", "--config", "backup.yaml"]).await;
@@ -80,6 +90,11 @@ async fn a_set_goes_on_where_it_ended() {
     let late: Vec<i64> = second.records("inc-late", 0).iter().map(|r| r.offset).collect();
     assert_eq!(late, (0..20).chain(25..30).collect::<Vec<i64>>());
     assert_eq!(covered(&second, "inc-late", 0), 30);
+    let gaps = |topic: &str| second.set.topic(topic).unwrap().partitions[0].gaps.clone();
+    assert_eq!((gaps("inc-late")[0].from, gaps("inc-late")[0].to), (20, 25));
+    // A batch that begins before the log does comes whole.
+    assert_eq!(second.records("inc-part", 0).len(), 30);
+    assert_eq!(gaps("inc-part"), []);
 
     positions_of_both_times(&work, &java, cluster, made_at).await;
 }
@@ -89,7 +104,7 @@ async fn positions_of_both_times(work: &Workplace, java: &JavaClient, cluster: &
     let as_of = format!("consumer_groups_as_of: {made_at}");
     let too_early = format!("consumer_groups_as_of: {}", made_at - 3_600_000);
     let strategy = "consumer_group_strategy: header-based";
-    for topic in ["inc-a", "inc-anew", "inc-late", "inc-new"] {
+    for topic in ["inc-a", "inc-anew", "inc-late", "inc-new", "inc-part"] {
         java.delete_topic(topic).await.unwrap();
     }
     work.config(
@@ -109,7 +124,7 @@ async fn positions_of_both_times(work: &Workplace, java: &JavaClient, cluster: &
             .must(&["three-phase-restore", "--config", "restore.yaml"])
             .await;
         assert_eq!(java.consume_all("inc-a", 0).await.unwrap().len(), 50, "{ran:#?}");
-        for topic in ["inc-a", "inc-anew", "inc-gone", "inc-late", "inc-new"] {
+        for topic in ["inc-a", "inc-anew", "inc-gone", "inc-late", "inc-new", "inc-part"] {
             java.delete_topic(topic).await.unwrap();
         }
         let mapping = work
@@ -125,16 +140,16 @@ async fn positions_of_both_times(work: &Workplace, java: &JavaClient, cluster: &
             .await;
         let mapping: serde_json::Value = serde_json::from_str(&mapping.stdout).unwrap();
         let groups = mapping["consumer_groups"].clone();
-        let position = groups["inc-group"]["inc-a"]["0"]["source_offset"]
-            .as_i64()
-            .or_else(|| groups["inc-group"]["inc-a/0"]["source_offset"].as_i64());
+        let position = groups["inc-group"]["offsets"]["inc-a"]["0"]["source_offset"].as_i64();
         found.insert(name, (position, ran.stderr, groups));
     }
     assert_eq!(found["now"].0, Some(44), "{found:#?}");
     assert_eq!(found["then"].0, Some(5), "{found:#?}");
     // That position was one in a topic that is another now.
     assert!(
-        found["then"].1.contains("inc-anew-group: 1 position(s) are left out"),
+        found["then"]
+            .1
+            .contains("inc-anew-group: 1 position(s) are left out"),
         "{found:#?}"
     );
 }
@@ -176,8 +191,6 @@ async fn another_cluster_is_refused() {
         "backup.yaml",
         &backup_yaml("other", &cluster.bootstrap_servers(), &["other-*"]),
     );
-    backup(&work)
-        .await
-        .failed_saying(&[".manifest", "damaged"]);
+    backup(&work).await.failed_saying(&[".manifest", "damaged"]);
     assert_eq!(files_below(&work.backups()), files);
 }

@@ -1,6 +1,8 @@
 //! `isolation_level` and `start_from`.
 
-use testkit::{Cluster, ConsumeOptions, Isolation, JavaClient, ProduceRecord, ProducerOptions, TransactionEnd};
+use testkit::{
+    Cluster, ConsumeOptions, Isolation, JavaClient, ProduceRecord, ProducerOptions, TransactionEnd,
+};
 
 use super::{backup, commit, covered, fill};
 use crate::program::{Workplace, backup_yaml, restore_yaml};

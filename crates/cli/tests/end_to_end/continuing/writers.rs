@@ -34,7 +34,8 @@ async fn the_second_writer_loses_and_damages_nothing() {
     let work = Workplace::new();
     let yaml = backup_yaml("two", &cluster.bootstrap_servers(), &["two"]);
     // One that takes its time, and does not commit before its end.
-    let slow = "backup:\n  max_bytes_per_second: 4000000\n  segment_max_bytes: 1048576\n  compression: none\n";
+    let slow =
+        "backup:\n  max_bytes_per_second: 4000000\n  segment_max_bytes: 1048576\n  compression: none\n";
     work.config("slow.yaml", &(yaml.clone() + slow));
     work.config("backup.yaml", &yaml);
     let child = work
@@ -54,7 +55,11 @@ async fn the_second_writer_loses_and_damages_nothing() {
     let first = backup(&work).await;
     assert_eq!(first.code, Some(0), "{first:#?}");
     let second = end(child, "CONT").await;
-    second.failed_saying(&["somebody else adds to backup `two`", "generation 1", "not damaged"]);
+    second.failed_saying(&[
+        "somebody else adds to backup `two`",
+        "generation 1",
+        "not damaged",
+    ]);
 
     let folder = work.backups();
     let stored = Stored::open(&folder, "two").await.unwrap();
