@@ -53,7 +53,7 @@ fn refused(place: &str, change: impl FnOnce(&mut Manifest)) {
 fn a_partition_takes_nothing_back() {
     let partition = |change: fn(&mut Partition)| {
         refused("partition 2 of topic 1", |second| {
-            change(&mut second.changes.partitions[0].state)
+            change(&mut second.changes.partitions[0].state);
         });
     };
     partition(|state| state.end_offset = 107);
@@ -109,7 +109,7 @@ fn new_segments_hold_what_comes_next() {
     let set = open(&first.encode().unwrap().0, &second.encode().unwrap().0).unwrap();
     assert_eq!(set.segments().len(), 2);
     refused("partition 2 of topic 1", add(105, 112, 2));
-    refused("partition 2 of topic 1", add(50, 60, 2));
+    refused("partition 2 of topic 1", add(90, 112, 2));
     refused("segment", add(106, 112, 1));
     refused("partition 2 of topic 1", |second| {
         add(106, 112, 2)(second);
@@ -142,7 +142,7 @@ fn numbers_of_topics_are_given_once() {
     });
     for number in [0, 3, u32::MAX] {
         refused("partition 2 of topic", |second| {
-            second.changes.partitions[0].topic = number
+            second.changes.partitions[0].topic = number;
         });
     }
     let [first, mut second] = chain();
@@ -157,7 +157,7 @@ fn numbers_of_topics_are_given_once() {
 fn layers_are_those_that_were_meant() {
     let [first, second] = chain();
     let (layer, newest) = (first.encode().unwrap().0, second.encode().unwrap().0);
-    let mut other = first.clone();
+    let mut other = first;
     other.facts.created_at += 1;
     assert!(open(&other.encode().unwrap().0, &newest).is_err());
     assert!(open(&newest, &newest).is_err());
@@ -239,7 +239,7 @@ fn an_inconsistent_commit_is_not_planned() {
         commit
             .groups
             .iter_mut()
-            .for_each(|captured| captured.groups[0].offsets.reverse())
+            .for_each(|captured| captured.groups[0].offsets.reverse());
     });
 }
 

@@ -295,12 +295,12 @@ fn values_are_in_their_ranges() {
     refused("generation", |manifest| manifest.facts.generation = 0);
     refused("topic", |manifest| manifest.changes.topics[0].name.clear());
     refused("topic", |manifest| {
-        manifest.changes.topics[0].name = "x".repeat(250)
+        manifest.changes.topics[0].name = "x".repeat(250);
     });
     refused("topic", |manifest| manifest.changes.topics[0].number = 0);
     let partition = |number: usize, change: fn(&mut Partition)| {
         refused("of topic 1", |manifest| {
-            change(&mut manifest.changes.partitions[number].state)
+            change(&mut manifest.changes.partitions[number].state);
         });
     };
     partition(0, |state| state.partition = -1);
@@ -311,10 +311,10 @@ fn values_are_in_their_ranges() {
     partition(1, |state| state.first_offset = Some(106));
     partition(1, |state| state.end_offset = 105);
     refused("app 1", |manifest| {
-        manifest.changes.groups[0].offsets[0].offset = -1
+        manifest.changes.groups[0].offsets[0].offset = -1;
     });
     refused("app 1", |manifest| {
-        manifest.changes.groups[0].offsets[0].partition = -1
+        manifest.changes.groups[0].offsets[0].partition = -1;
     });
     refused("app 1", |manifest| {
         let gone = Position {
@@ -357,7 +357,7 @@ fn segments_hold_something_that_fits_into_them() {
         manifest.changes.segments[0].bytes = pieces.map(|piece| piece.stored_bytes).sum();
     });
     refused("segment", |manifest| {
-        change_pieces(manifest, |pieces| pieces[1].blocks = 0)
+        change_pieces(manifest, |pieces| pieces[1].blocks = 0);
     });
     refused("segment", |manifest| {
         change_pieces(manifest, |pieces| pieces[1].first_offset = 12);
