@@ -119,7 +119,7 @@ impl<'a> Reading<'a> {
             .iter_mut()
             .filter_map(|partition| partition.conclude())
             .collect();
-        troubles.into_iter().for_each(|trouble| self.tell(trouble));
+        troubles.iter().for_each(|trouble| self.tell(trouble));
         self.flush_open().await;
         let segments = self.sink.close().await?;
         self.commits
@@ -187,12 +187,12 @@ impl<'a> Reading<'a> {
             other => return Err(Error::Internal(format!("an unknown kind of event: {other:?}"))),
         };
         if let Some(trouble) = problem.and_then(|problem| reader.give_up(problem)) {
-            self.tell(trouble);
+            self.tell(&trouble);
         }
         Ok(())
     }
 
-    fn tell(&self, trouble: Trouble) {
+    fn tell(&self, trouble: &Trouble) {
         self.context.observer.event(&Event::Warning(trouble.to_string()));
     }
 

@@ -116,13 +116,13 @@ pub(super) fn resolve(
         max_bytes_per_second: rate.and_then(NonZeroU64::new),
         parallelism: parallelism.and_then(|n| usize::try_from(n).ok()),
         memory_limit_bytes: memory.and_then(|n| usize::try_from(n).ok()),
-        isolation_level: isolation_level(section.isolation_level)?,
-        start_from: start_from(section.start_from)?,
+        isolation_level: isolation_level(section.isolation_level.as_ref())?,
+        start_from: start_from(section.start_from.as_ref())?,
     })
 }
 
-fn isolation_level(section: Option<Text>) -> Result<IsolationLevel, String> {
-    match section.as_ref().map_or("read_committed", |t| t.0.as_str()) {
+fn isolation_level(section: Option<&Text>) -> Result<IsolationLevel, String> {
+    match section.map_or("read_committed", |t| t.0.as_str()) {
         "read_committed" => Ok(IsolationLevel::ReadCommitted),
         "read_uncommitted" => Ok(IsolationLevel::ReadUncommitted),
         other => Err(error::not_one_of(
@@ -133,8 +133,8 @@ fn isolation_level(section: Option<Text>) -> Result<IsolationLevel, String> {
     }
 }
 
-fn start_from(section: Option<Text>) -> Result<StartFrom, String> {
-    match section.as_ref().map_or("earliest", |t| t.0.as_str()) {
+fn start_from(section: Option<&Text>) -> Result<StartFrom, String> {
+    match section.map_or("earliest", |t| t.0.as_str()) {
         "earliest" => Ok(StartFrom::Earliest),
         "latest" => Ok(StartFrom::Latest),
         time if time.starts_with(|c: char| c.is_ascii_digit()) => {

@@ -1,7 +1,10 @@
 //! Two writers, and one that is killed again and again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use restore_engine::storage::{MemoryStorage, Storage};
+use restore_engine::{Config, Context, Error};
 use testkit::{Cluster, Generate, JavaClient, ProducerOptions};
 
 use super::{backup, covered, end, fill, wait_for};
@@ -35,7 +38,7 @@ async fn the_second_writer_loses_and_damages_nothing() {
     let yaml = backup_yaml("two", &cluster.bootstrap_servers(), &["two"]);
     // One that takes its time, and does not commit before its end.
     let slow =
-        "backup:\n  max_bytes_per_second: 4000000\n  segment_max_bytes: 1048576\n  compression: none\n";
+        "backup:\n  max_bytes_per_second: 3000000\n  segment_max_bytes: 1048576\n  compression: none\n";
     work.config("slow.yaml", &(yaml.clone() + slow));
     work.config("backup.yaml", &yaml);
     let child = work
@@ -68,6 +71,37 @@ async fn the_second_writer_loses_and_damages_nothing() {
     for partition in 0..2 {
         stored.is_same(&java, "two", partition).await;
     }
+}
+
+/// The same within one process, on a storage without files.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_of_two_contexts_loses_as_well() {
+    let cluster = Cluster::shared().await.unwrap();
+    let java = JavaClient::of(cluster).await.unwrap();
+    generate(&java, "contexts", 2, 20_000).await;
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let yaml = backup_yaml("contexts", &cluster.bootstrap_servers(), &["contexts"]);
+    let slow = "backup:\n  max_bytes_per_second: 3000000\n  segment_max_bytes: 1048576\n  compression: none\n";
+    let run = |yaml: String| {
+        let context = Context::new(Arc::clone(&storage), EPOCH);
+        async move {
+            let config = Config::from_yaml(&yaml, "test.yaml").unwrap();
+            restore_engine::backup::run(&context, &config.backup_id, config.backup().unwrap()).await
+        }
+    };
+    let loser = tokio::spawn(run(yaml.clone() + slow));
+    while storage.list("contexts/segments/").await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let winner = run(yaml).await.unwrap();
+    assert_eq!((winner.generation, winner.records), (1, 20_000));
+    let error = loser.await.unwrap().unwrap_err();
+    assert!(
+        matches!(error, Error::AnotherWriter { generation: 1, .. }),
+        "{error:?}"
+    );
+    let left = storage.list("contexts/segments/").await.unwrap();
+    assert_eq!(left.len(), winner.segments, "{left:?}");
 }
 
 /// SIGKILL, a dozen times: each time what is there opens and is true, and in the end nothing is missing or there twice.
