@@ -12,7 +12,12 @@ pub(crate) enum Ended {
     /// Some of it was done; the printed report says what was not.
     Incomplete(String),
     /// Ended by a signal.
-    Cancelled(Signal),
+    Cancelled {
+        /// Which one.
+        signal: Signal,
+        /// What becomes of what was begun.
+        left: &'static str,
+    },
     /// Not done.
     Failed(anyhow::Error),
 }
@@ -25,10 +30,7 @@ impl Ended {
         let (code, said) = match &self {
             Self::Done => (0, Ok(())),
             Self::Incomplete(what) => (3, writeln!(stderr, "incomplete: {what}")),
-            Self::Cancelled(signal) => (
-                signal.exit_code(),
-                writeln!(stderr, "cancelled: what was begun does not count as done"),
-            ),
+            Self::Cancelled { signal, left } => (signal.exit_code(), writeln!(stderr, "cancelled: {left}")),
             Self::Failed(error) => (1, writeln!(stderr, "error: {error:#}")),
         };
         // Nobody reads stderr: the status still tells.

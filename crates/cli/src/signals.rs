@@ -52,7 +52,7 @@ impl Signals {
                     std::process::exit(i32::from(signal.exit_code()));
                 }
                 received.store(signal.exit_code(), Ordering::SeqCst);
-                let told = "cancelling: what was changed for the time of the work is put back; once more ends at once";
+                let told = "cancelling: what is in hand is put in order first; once more ends at once";
                 let _ = writeln!(std::io::stderr(), "{told}");
                 cancel.cancel();
             }

@@ -1,6 +1,7 @@
 //! What a person sees while a phase runs: a progress bar on a terminal, plain lines elsewhere. All of it on stderr.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub(crate) fn start_logging(verbose: u8) {
 #[derive(Debug)]
 pub(crate) struct Terminal {
     view: Mutex<View>,
+    /// Whether a phase was announced. A continuous backup begins again and again.
+    announced: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -53,6 +56,7 @@ impl Terminal {
         };
         Self {
             view: Mutex::new(view),
+            announced: AtomicBool::new(false),
         }
     }
 }
@@ -68,6 +72,9 @@ impl Observer for Terminal {
                 total,
             } => {
                 view.start(*phase, *total);
+                if *phase == Phase::Backup && self.announced.swap(true, Ordering::Relaxed) {
+                    return;
+                }
                 let unit = unit(*phase);
                 let total = HumanCount(*total);
                 view.line(&format!(
@@ -76,6 +83,19 @@ impl Observer for Terminal {
                 ));
             }
             Event::Progress { done, bytes } => view.progress(*done, *bytes),
+            Event::Committed {
+                generation,
+                complete,
+                records,
+                segments,
+                bytes,
+            } => {
+                let (records, bytes) = (HumanCount(*records), HumanBytes(*bytes));
+                let state = if *complete { "complete" } else { "not complete yet" };
+                view.line(&format!(
+                    "committed generation {generation}, {state}: {records} more records, {bytes} in {segments} segment(s)"
+                ));
+            }
             Event::Warning(text) => view.line(&format!("warning: {text}")),
             Event::Finished { .. } => view.finish(),
             _ => {}

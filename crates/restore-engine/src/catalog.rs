@@ -1,7 +1,8 @@
 //! What a storage holds: backup sets, their manifests, and the mappings that restores have left beside them.
 
 use offset_mapping::OffsetMapping;
-use segment_format::{BackupSet, Opening, layout};
+use segment_format::manifest::Facts;
+use segment_format::{BackupSet, Manifest, Opening, layout};
 
 use crate::concurrent::map_bounded;
 use crate::context::Context;
@@ -75,6 +76,57 @@ impl<'a> Catalog<'a> {
         self.open_generation(backup_id, generation, &name).await
     }
 
+    /// A backup set as it was at `time`, in milliseconds since 1970 UTC: the newest generation that is not after it. Reads
+    /// few manifests, however many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGroupsThen`] when no run had come to its end by then, so that there are no positions of groups.
+    pub(crate) async fn open_as_of(&self, backup_id: &str, time: i64) -> Result<BackupSet> {
+        let manifests = self.manifests(backup_id).await?;
+        // Newest first, and times never go back: those before `low` are after `time`.
+        let (mut low, mut high) = (0, manifests.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let facts = self.facts_of(&manifests[middle]).await?;
+            if facts.created_at > time {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let then = match manifests.get(low) {
+            Some(name) => self.open_named(backup_id, name).await?,
+            None => BackupSet::empty(backup_id),
+        };
+        if then.facts().groups_captured_at.is_some() {
+            return Ok(then);
+        }
+        let known = match manifests.last() {
+            Some(oldest) => format!(
+                "its first commit was at {}, and no run had come to its end by then",
+                self.facts_of(oldest).await?.created_at
+            ),
+            None => "it has no commit".to_owned(),
+        };
+        Err(Error::NoGroupsThen {
+            backup_id: backup_id.to_owned(),
+            asked: time,
+            known,
+        })
+    }
+
+    async fn facts_of(&self, name: &str) -> Result<Facts> {
+        let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
+        let (manifest, _) = Manifest::decode(&bytes).map_err(|e| Error::damaged(name, e))?;
+        Ok(manifest.facts)
+    }
+
+    async fn open_named(&self, backup_id: &str, name: &str) -> Result<BackupSet> {
+        let generation = layout::parse_manifest_name(name).map_or(0, |parsed| parsed.generation);
+        self.open_generation(backup_id, generation, name).await
+    }
+
     async fn open_generation(&self, backup_id: &str, generation: u64, name: &str) -> Result<BackupSet> {
         let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
         let damaged = |e| Error::damaged(name, e);
@@ -123,24 +175,14 @@ impl<'a> Catalog<'a> {
         })
     }
 
-    /// An error when the set has a manifest already.
-    pub(crate) async fn refuse_existing(&self, backup_id: &str) -> Result<()> {
-        let Some(newest) = self.newest_manifest(backup_id).await? else {
-            return Ok(());
-        };
-        // Its age helps to decide; a manifest that does not open is still a backup that must not be written over.
-        let made = match self.open(backup_id).await {
-            Ok(set) => format!(
-                "{} s ago",
-                (self.context.now_ms - set.facts().created_at).max(0) / 1000
-            ),
-            Err(_) => format!("but {newest} does not open"),
-        };
-        Err(Error::BackupExists {
-            backup_id: backup_id.to_owned(),
-            place: self.context.storage.describe(),
-            made,
-        })
+    /// A backup set that a backup goes on with: as it is now, or without a commit when there is none of this name.
+    ///
+    /// One whose newest manifest does not open is an error: going on would hide what it has.
+    pub(crate) async fn open_or_begin(&self, backup_id: &str) -> Result<BackupSet> {
+        match self.newest_manifest(backup_id).await? {
+            None => Ok(BackupSet::empty(backup_id)),
+            Some(name) => self.open_named(backup_id, &name).await,
+        }
     }
 
     /// Name of the set's newest manifest: the first in the listing, so that one request finds it.

@@ -1,6 +1,7 @@
 //! What a phase needs from outside.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +22,10 @@ pub struct Context {
     pub observer: Arc<dyn Observer>,
     /// When cancelled, a phase stops, puts back what it changed for its own sake, and ends in `Error::Cancelled`.
     pub cancel: CancellationToken,
-    /// The time that is written into manifests, mappings and names, in milliseconds since the epoch.
+    /// The time that is written into manifests, mappings and names, in milliseconds since the epoch: that at which the
+    /// context was made. What runs for long adds the time that has passed since.
     pub now_ms: i64,
+    made_at: SystemTime,
     /// Bytes of records that may be in memory at a time, whatever the number of partitions.
     pub memory_bytes: usize,
     pub(crate) workers: Workers,
@@ -36,9 +39,17 @@ impl Context {
             observer: Arc::new(NoObserver),
             cancel: CancellationToken::new(),
             now_ms,
+            made_at: SystemTime::now(),
             memory_bytes: DEFAULT_MEMORY_BYTES,
             workers: Workers::for_this_machine(),
         }
+    }
+
+    /// `now_ms`, and what has passed since then.
+    pub(crate) fn now(&self) -> i64 {
+        let passed = self.made_at.elapsed().unwrap_or_default();
+        let passed = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+        self.now_ms.saturating_add(passed)
     }
 
     /// What `work` gives, or `Error::Cancelled` as soon as the context is cancelled.

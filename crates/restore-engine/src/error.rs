@@ -26,18 +26,50 @@ pub enum Error {
         /// Why it failed.
         source: kafka_wire::Error,
     },
-    /// The backup set exists, and a one-shot backup never adds to one.
+    /// The backup set is that of another cluster.
     #[error(
-        "backup `{backup_id}` exists already in {place} (made {made}); nothing was written. Choose another backup_id, or \
-         remove that backup first"
+        "backup `{backup_id}` is of the cluster {known}, and the source is the cluster {found}: offsets of one mean nothing in \
+         the other. Nothing was written. Give the backup of this cluster another backup_id"
     )]
-    BackupExists {
+    OtherCluster {
+        /// The set.
+        backup_id: String,
+        /// Id of the cluster that the set was made of.
+        known: String,
+        /// Id of the source.
+        found: String,
+    },
+    /// Somebody else has added to the backup set since this run opened it.
+    #[error(
+        "somebody else adds to backup `{backup_id}` in {place}: generation {generation} was committed meanwhile. What this run \
+         had not committed is not part of the backup; the backup is not damaged. Let one run at a time add to it"
+    )]
+    AnotherWriter {
         /// The set.
         backup_id: String,
         /// The storage.
         place: String,
-        /// When, in words.
-        made: String,
+        /// The commit that was to be made.
+        generation: u64,
+    },
+    /// No run has come to its end, so that the groups' positions were never taken, and topics may be missing.
+    #[error(
+        "backup `{backup_id}` was never complete: no run has come to its end. Let a backup with this backup_id end, or say \
+         `restore.allow_incomplete_backup: true` to restore what it has"
+    )]
+    NeverComplete {
+        /// The set.
+        backup_id: String,
+    },
+    /// The groups' positions are not known for the time that was asked for.
+    #[error("backup `{backup_id}` has no positions of groups as of {asked}: {known}")]
+    NoGroupsThen {
+        /// The set.
+        backup_id: String,
+        /// Milliseconds since 1970 UTC.
+        asked: i64,
+        /// Which it has, in words.
+        known: String,
     },
     /// No such backup set.
     #[error("there is no backup `{backup_id}` in {place}; {known}")]

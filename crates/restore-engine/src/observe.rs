@@ -39,6 +39,20 @@ pub enum Event {
         /// Bytes of record batches moved.
         bytes: u64,
     },
+    /// A commit of a backup: from now on this is part of the set, whatever becomes of the run.
+    Committed {
+        /// Its number.
+        generation: u64,
+        /// Whether everything is covered up to the ends that a cycle wanted, trouble aside. Otherwise the run is in the midst
+        /// of it.
+        complete: bool,
+        /// Records that it added.
+        records: u64,
+        /// Segments that it added.
+        segments: usize,
+        /// Bytes of those segments.
+        bytes: u64,
+    },
     /// Something the operator should know; the work goes on.
     Warning(String),
     /// The work on data of a phase is over.

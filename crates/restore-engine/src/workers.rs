@@ -18,9 +18,13 @@ pub(crate) struct Workers {
 impl Workers {
     /// As many at once as this machine has cores.
     pub(crate) fn for_this_machine() -> Self {
-        let cores = available_parallelism().map_or(2, usize::from);
+        Self::new(available_parallelism().map_or(2, usize::from))
+    }
+
+    /// As many at once as the operator says.
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(cores)),
+            places: Arc::new(Semaphore::new(threads.max(1))),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use indicatif::{HumanBytes, HumanCount};
+use restore_engine::backup::BackupReport;
+use restore_engine::{Context, Error};
 
 use super::{load, print};
 use crate::exit::Ended;
@@ -10,9 +12,33 @@ use crate::signals::Signals;
 
 pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ended> {
     let (config, context) = load(config, signals)?;
-    let report = restore_engine::backup::run(&context, &config.backup_id, config.backup()?).await?;
+    let report = match restore_engine::backup::run(&context, &config.backup_id, config.backup()?).await {
+        Ok(report) => report,
+        Err(Error::Cancelled) => {
+            return Ok(Ended::Cancelled {
+                signal: signals.received(),
+                left: "what was committed is part of the backup, and the next run goes on from there",
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    print(&summary(&report, &context))?;
+    Ok(match report.troubles.len() {
+        0 => Ended::Done,
+        n => Ended::Incomplete(format!(
+            "{n} topic(s) or partition(s) could not be read to their ends; the next run tries again"
+        )),
+    })
+}
+
+fn summary(report: &BackupReport, context: &Context) -> String {
+    let state = if report.troubles.is_empty() {
+        "complete"
+    } else {
+        "done in part"
+    };
     let mut text = format!(
-        "Backup `{}` is complete in {}.\n  {} records of {} topic(s), {} partition(s)\n  {} consumer group(s)\n  {} in {} segment(s)\n",
+        "Backup `{}` is {state} in {}.\n  {} records of {} topic(s), {} partition(s)\n  {} consumer group(s)\n  {} in {} segment(s)\n",
         report.backup_id,
         context.storage.describe(),
         HumanCount(report.records),
@@ -22,6 +48,16 @@ pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ende
         HumanBytes(report.bytes),
         report.segments,
     );
+    text += &match report.added.generations {
+        0 => format!("  nothing new since generation {}\n", report.generation),
+        _ => format!(
+            "  {} records, {} in {} segment(s) are new in generation {}\n",
+            HumanCount(report.added.records),
+            HumanBytes(report.added.bytes),
+            report.added.segments,
+            report.generation,
+        ),
+    };
     if report.aborted_records > 0 {
         text += &format!(
             "  {} records of aborted transactions were left out\n",
@@ -34,6 +70,8 @@ pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ende
             HumanCount(report.lost_offsets)
         );
     }
-    print(&text)?;
-    Ok(Ended::Done)
+    for trouble in &report.troubles {
+        text += &format!("  ! {trouble}\n");
+    }
+    text
 }

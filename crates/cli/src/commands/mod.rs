@@ -29,9 +29,10 @@ pub(crate) async fn run(args: Args, signals: &Signals) -> Ended {
     };
     match result {
         Ok(ended) => ended,
-        Err(error) if matches!(error.downcast_ref::<Error>(), Some(Error::Cancelled)) => {
-            Ended::Cancelled(signals.received())
-        }
+        Err(error) if matches!(error.downcast_ref::<Error>(), Some(Error::Cancelled)) => Ended::Cancelled {
+            signal: signals.received(),
+            left: "what was begun does not count as done",
+        },
         Err(error) => Ended::Failed(error),
     }
 }

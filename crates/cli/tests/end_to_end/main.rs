@@ -3,12 +3,13 @@
 //! - [`bad_input`]: every mistake gets an error that says what to do
 //! - [`guide`]: the guide's configurations and commands word for word, its script run with Kafka's own tool
 //! - [`three_phases`]: a cluster backed up, stopped, restored elsewhere; every record and every position compared
+//! - [`continuing`]: backups that go on where the last run ended, run without end, or are cut short
 //! - [`s3`]: the guide's configurations, with their bucket
 //! - [`secured`]: a cluster that wants TLS and a login
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
 //!
-//! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`program`] runs
-//! the binary.
+//! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`stored`] reads a
+//! backup without a restore, [`program`] runs the binary.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,6 +17,7 @@
 )]
 
 mod bad_input;
+mod continuing;
 mod guide;
 mod positions;
 mod program;
@@ -23,4 +25,5 @@ mod refusals;
 mod s3;
 mod secured;
 mod source;
+mod stored;
 mod three_phases;

@@ -192,7 +192,7 @@ async fn an_interrupted_run_is_cancelled_and_counts_as_nothing() {
     both.work
         .config("backup.yaml", &backup_yaml("cut", &bootstrap, &["big"]));
 
-    // Stopped while it writes its first segment: no manifest, so no backup.
+    // Stopped while it writes its first segment: what it had is kept, and no complete backup.
     let segments = || files_below(&both.work.backups()).len();
     let ran = signalled(&both.work, &["backup", "--config", "backup.yaml"], "TERM", || {
         segments() > 0
@@ -200,12 +200,12 @@ async fn an_interrupted_run_is_cancelled_and_counts_as_nothing() {
     .await;
     assert_eq!(ran.code, Some(143), "{ran:#?}");
     assert!(ran.stderr.contains("cancelled"), "{ran:#?}");
-    assert!(
-        !files_below(&both.work.backups())
-            .iter()
-            .any(|path| path.to_str().unwrap().ends_with(".manifest"))
-    );
-    // And the same id can be used again.
+    both.restore_config("cut", &[]);
+    both.work
+        .run(&["restore", "--config", "restore.yaml"])
+        .await
+        .failed_saying(&["`cut` was never complete", "allow_incomplete_backup"]);
+    // The next run goes on.
     both.work.must(&["backup", "--config", "backup.yaml"]).await;
 
     both.java.delete_topic("big").await.unwrap();

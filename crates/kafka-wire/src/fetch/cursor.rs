@@ -97,6 +97,8 @@ impl Cursor {
             aborted_batches: 0,
             control_batches: 0,
             next_offset: self.offset,
+            last_epoch: None,
+            fetched_bytes: response.records.len(),
             log_start_offset: response.log_start_offset,
             high_watermark: response.high_watermark,
             last_stable_offset: Some(response.last_stable_offset).filter(|&offset| offset >= 0),
@@ -147,9 +149,13 @@ impl Cursor {
             return Ok(());
         }
         if let Some(end) = self.end_offset.filter(|&end| first_offset(&entry) >= end) {
-            self.offset = self.offset.max(end);
+            if self.offset < end {
+                self.offset = end;
+                fetched.last_epoch = None;
+            }
             return Ok(());
         }
+        fetched.last_epoch = None;
         match &entry {
             LogEntry::Legacy(legacy) => {
                 legacy.verify_crc()?;
@@ -158,6 +164,7 @@ impl Cursor {
             LogEntry::Batch(batch) => {
                 batch.verify_crc()?;
                 self.last_epoch = batch.header.partition_leader_epoch;
+                fetched.last_epoch = Some(self.last_epoch).filter(|&epoch| epoch >= 0);
                 match filter.classify(BatchFacts::of(batch)) {
                     Visibility::Visible if batch.header.record_count == 0 => {}
                     Visibility::Visible => fetched.batches.push(entry),

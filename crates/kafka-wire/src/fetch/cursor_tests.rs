@@ -85,6 +85,10 @@ fn batches_before_the_offset_and_from_the_end_on_are_left_out() {
     );
     assert!(cursor.is_finished());
     assert_eq!(
+        (fetched.last_epoch, fetched.fetched_bytes),
+        (Some(4), slab(&log()).len())
+    );
+    assert_eq!(
         (fetched.log_start_offset, fetched.high_watermark),
         (Some(0), 1000)
     );
@@ -105,6 +109,10 @@ fn an_end_inside_of_a_gap_is_reached_by_what_follows_it() {
     let fetched = progress(cursor.advance(answer(slab(&log)), true));
     assert_eq!((bases(&fetched), fetched.next_offset), (vec![100, 110], 130));
     assert!(cursor.is_finished());
+    assert_eq!(
+        fetched.last_epoch, None,
+        "nobody knows whose reign offset 129 was in"
+    );
 }
 
 #[test]

@@ -181,6 +181,11 @@ pub struct FetchedBatches {
     pub control_batches: u64,
     /// The next offset to be read: everything below has been dealt with.
     pub next_offset: i64,
+    /// Leader epoch of the batch that ends right before `next_offset`, left out or not. Not known when that batch has none,
+    /// or when the offsets before `next_offset` are in no batch any more.
+    pub last_epoch: Option<i32>,
+    /// Bytes of all batches of the answer, those left out included.
+    pub fetched_bytes: usize,
     /// The first offset of the log.
     pub log_start_offset: Option<i64>,
     /// The end of what is replicated.

@@ -22,7 +22,7 @@ pub(super) struct OpenBlock {
     pub(super) batches: Vec<Bytes>,
     /// What the block is to be compressed with: nothing, when the producer has compressed the batches.
     pub(super) compression: Compression,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl BlockBuilder {
@@ -62,6 +62,11 @@ impl BlockBuilder {
         open.batches.push(batch.bytes);
         let full = self.open.take_if(|open| open.bytes >= BLOCK_BYTES);
         before.into_iter().chain(full)
+    }
+
+    /// Whether a block is begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// The block begun so far, if there is one.

@@ -1,21 +1,19 @@
-//! Reads every partition to its end and hands its batches on as blocks.
+//! Reads partitions to their ends, hands their batches on as blocks, and commits on the way.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_wire::batch::{LogEntry, RawBatch};
-use kafka_wire::{
-    ByteBudget, Cluster, FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
-    FetchedBatches,
-};
-use segment_format::manifest::{Gap, GapCause, Partition, Topic};
-use segment_format::{Compression, NewSegment, PartitionRef};
+use kafka_wire::{ByteBudget, FetchEvent, FetchEventKind, FetchOptions, FetchStream};
+use segment_format::CapturedGroups;
+use tokio::time::Instant;
 
-use super::blocks::BlockBuilder;
+use super::commit::Committer;
+use super::report::Trouble;
 use super::segments::SegmentSink;
+use super::session::Session;
+use super::throttle::Throttle;
+use super::work::Work;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::observe::Event;
 
 /// Open blocks hold fetched bytes, and so parts of the byte budget. When nothing has come for this long, or somebody waits
@@ -26,254 +24,181 @@ const QUIET: Duration = Duration::from_millis(20);
 /// How long a partition may have no leader, or its leader no answer. Long enough for a rolling restart of a broker.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
-/// Reads all of `topics` into `sink`; completes their partitions' counts and ranges. Returns the segments.
-pub(super) async fn read_all(
-    cluster: &Cluster,
-    context: &Context,
-    compression: Compression,
-    topics: &mut [Topic],
-    sink: SegmentSink,
-) -> Result<Vec<NewSegment>> {
-    let mut reading = Reading::new(cluster, context, compression, topics, sink);
-    reading.run().await?;
-    let Reading { readers, sink, .. } = reading;
-    let segments = sink.finish().await?;
-    for reader in readers {
-        reader.check_complete()?;
-        let topic = &mut topics[reader.topic];
-        topic.largest_batch = topic.largest_batch.max(reader.largest_batch);
-        let number = reader.partition.partition as usize;
-        topic.partitions[number] = reader.partition;
-    }
-    Ok(segments)
+/// How the reading of a cycle ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Every partition has come to its end, or has trouble.
+    AtTheEnds,
+    /// Somebody wants the run to end.
+    Cancelled,
 }
 
-struct Reading<'a> {
-    cluster: &'a Cluster,
+/// The reading of one cycle.
+pub(super) struct Reading<'a> {
     context: &'a Context,
+    commits: &'a mut Committer,
+    throttle: &'a mut Throttle,
     budget: ByteBudget,
+    options: FetchOptions,
+    interval: Duration,
+    work: Work,
+    /// Where blocks go. Replaced with every commit.
     sink: SegmentSink,
-    readers: Vec<Reader>,
-    by_name: HashMap<(Arc<str>, i32), usize>,
+    /// Whether anything was read since the last commit.
+    has_news: bool,
+    /// Partitions with an open block.
+    open: Vec<usize>,
     done: u64,
     bytes: u64,
 }
 
-/// One partition while it is read.
-struct Reader {
-    reference: PartitionRef,
-    topic: usize,
-    partition: Partition,
-    largest_batch: u64,
-    next_offset: i64,
-    blocks: BlockBuilder,
-}
-
 impl<'a> Reading<'a> {
-    fn new(
-        cluster: &'a Cluster,
-        context: &'a Context,
-        compression: Compression,
-        topics: &[Topic],
-        sink: SegmentSink,
-    ) -> Self {
-        let mut readers = Vec::new();
-        let mut by_name = HashMap::new();
-        for (index, topic) in topics.iter().enumerate() {
-            let name: Arc<str> = topic.name.as_str().into();
-            for partition in &topic.partitions {
-                by_name.insert((name.clone(), partition.partition), readers.len());
-                readers.push(Reader {
-                    reference: PartitionRef::new(name.clone(), topic.topic_id, partition.partition),
-                    topic: index,
-                    partition: partition.clone(),
-                    largest_batch: 0,
-                    next_offset: partition.log_start_offset,
-                    blocks: BlockBuilder::new(compression),
-                });
-            }
-        }
+    pub(super) fn new(session: &'a mut Session<'_>, work: Work) -> Self {
+        let budget = session.budget.clone();
+        let mut options = FetchOptions::new(budget.clone());
+        options.isolation = session.config.isolation_level;
+        options.connections_per_broker = session.parallelism;
+        options.give_up_after = Some(GIVE_UP_AFTER);
         Self {
-            cluster,
-            context,
-            budget: ByteBudget::new(context.memory_bytes),
-            sink,
-            readers,
-            by_name,
+            context: session.context,
+            sink: session.commits.sink(),
+            commits: &mut session.commits,
+            throttle: &mut session.throttle,
+            budget,
+            options,
+            interval: session.config.segment_max_interval,
+            work,
+            has_news: false,
+            open: Vec::new(),
             done: 0,
             bytes: 0,
         }
     }
 
-    /// Reads every partition until it has come to its end.
-    async fn run(&mut self) -> Result<()> {
-        // Committed data only, by default.
-        let mut options = FetchOptions::new(self.budget.clone());
-        options.give_up_after = Some(GIVE_UP_AFTER);
-        let wanted: Vec<FetchPartition> = self.readers.iter().filter_map(Reader::wanted).collect();
-        let mut stream = FetchStream::start(self.cluster, wanted, options);
+    /// Reads until every partition has come to its end, or until the context is cancelled; then what was read is committed.
+    pub(super) async fn run(&mut self, cluster: &kafka_wire::Cluster) -> Result<Ended> {
+        let wanted: Vec<_> = self.work.partitions.iter().filter_map(|p| p.wanted()).collect();
+        let mut stream = FetchStream::start(cluster, wanted, self.options.clone());
+        let mut commit_at = Instant::now() + self.interval;
+        let cancel = self.context.cancel.clone();
         // A writer that has failed says why when it is finished.
         while !self.sink.has_failed() {
-            match tokio::time::timeout(QUIET, stream.next()).await {
-                Ok(Some(event)) => {
-                    if let Some(again) = self.handle(event).await? {
-                        stream.add(again);
-                    }
+            let event = async {
+                self.throttle.ready().await;
+                tokio::time::timeout(QUIET, stream.next()).await
+            };
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    drop(stream);
+                    self.commit_so_far().await?;
+                    return Ok(Ended::Cancelled);
                 }
-                Ok(None) => break,
-                Err(_quiet) => self.flush_all().await,
+                () = tokio::time::sleep_until(commit_at) => {
+                    self.commit_so_far().await?;
+                    commit_at = Instant::now() + self.interval;
+                }
+                event = event => match event {
+                    Ok(Some(event)) => self.handle(event, &mut stream).await?,
+                    Ok(None) => break,
+                    Err(_quiet) => self.flush_open().await,
+                },
             }
             if self.budget.is_contended() {
-                self.flush_all().await;
+                self.flush_open().await;
             }
         }
-        self.flush_all().await;
+        Ok(Ended::AtTheEnds)
+    }
+
+    /// Commits everything: the end of a cycle. Returns what could not be read.
+    pub(super) async fn finish(mut self, groups: CapturedGroups) -> Result<Vec<Trouble>> {
+        let troubles: Vec<Trouble> = self
+            .work
+            .partitions
+            .iter_mut()
+            .filter_map(|partition| partition.conclude())
+            .collect();
+        troubles.iter().for_each(|trouble| self.tell(trouble));
+        self.flush_open().await;
+        let segments = self.sink.close().await?;
+        self.commits
+            .commit(self.work.snapshot(), segments, Some(groups))
+            .await?;
+        Ok(self.work.troubles().collect())
+    }
+
+    /// Commits what was read so far, so that it need not be read again.
+    async fn commit_so_far(&mut self) -> Result<()> {
+        if !self.has_news {
+            return Ok(());
+        }
+        self.flush_open().await;
+        let segments = self.sink.close().await?;
+        self.commits.commit(self.work.snapshot(), segments, None).await?;
+        self.sink = self.commits.sink();
+        self.has_news = false;
         Ok(())
     }
 
-    /// Takes an event; returns what is to be read anew when retention has overtaken a partition.
-    async fn handle(&mut self, event: FetchEvent) -> Result<Option<FetchPartition>> {
-        let Some(&index) = self.by_name.get(&(event.topic.clone(), event.partition)) else {
+    async fn handle(&mut self, event: FetchEvent, stream: &mut FetchStream) -> Result<()> {
+        let (topic, partition) = (event.topic, event.partition);
+        let Some(at) = self.work.position(&topic, partition) else {
             return Err(Error::Internal(format!(
-                "{}/{} was fetched unasked",
-                event.topic, event.partition
+                "{topic}/{partition} was fetched unasked"
             )));
         };
-        let reader = &mut self.readers[index];
-        match event.kind {
+        let reader = &mut self.work.partitions[at];
+        if reader.is_troubled() {
+            // What follows on a record that cannot be taken must not be taken either.
+            return Ok(());
+        }
+        let problem = match event.kind {
             FetchEventKind::Batches(fetched) => {
-                let before = reader.next_offset;
-                let bytes = reader.take(fetched, &self.sink).await?;
-                self.done += (reader.next_offset - before).max(0) as u64;
-                self.bytes += bytes;
-                self.context.observer.event(&Event::Progress {
-                    done: self.done,
-                    bytes: self.bytes,
-                });
+                self.throttle.spend(fetched.fetched_bytes, Instant::now());
+                self.bytes += fetched.fetched_bytes as u64;
+                self.done += u64::try_from(fetched.next_offset - reader.state.end_offset).unwrap_or(0);
+                self.has_news = true;
+                let was_open = reader.has_open_block();
+                let taken = reader.take(fetched, &self.sink).await;
+                if reader.has_open_block() && !was_open {
+                    self.open.push(at);
+                }
+                let (done, bytes) = (self.done, self.bytes);
+                self.context.observer.event(&Event::Progress { done, bytes });
+                taken.err()
             }
             FetchEventKind::Finished { next_offset } => {
-                reader.next_offset = reader.next_offset.max(next_offset);
-                reader.flush(&self.sink).await;
+                reader.state.end_offset = reader.state.end_offset.max(next_offset);
+                None
             }
             FetchEventKind::OutOfRange { log_start_offset, .. } => {
-                let note = reader.step_over_lost(log_start_offset)?;
-                self.context.observer.event(&Event::Warning(note));
-                return Ok(reader.wanted());
+                match reader.step_over_lost(log_start_offset) {
+                    Ok(note) => {
+                        self.has_news = true;
+                        self.context.observer.event(&Event::Warning(note));
+                        reader.wanted().into_iter().for_each(|again| stream.add(again));
+                        None
+                    }
+                    Err(problem) => Some(problem),
+                }
             }
-            FetchEventKind::Failed(source) => {
-                return Err(Error::kafka(format!(
-                    "reading {}/{}",
-                    event.topic, event.partition
-                ))(source));
-            }
+            FetchEventKind::Failed(error) => Some(format!("it cannot be read: {}", chain(&error))),
             other => return Err(Error::Internal(format!("an unknown kind of event: {other:?}"))),
-        }
-        Ok(None)
-    }
-
-    async fn flush_all(&mut self) {
-        for reader in &mut self.readers {
-            reader.flush(&self.sink).await;
-        }
-    }
-}
-
-impl Reader {
-    /// What is still to be read.
-    fn wanted(&self) -> Option<FetchPartition> {
-        let PartitionRef {
-            topic,
-            topic_id,
-            partition,
-        } = &self.reference;
-        (self.next_offset < self.partition.end_offset).then(|| {
-            FetchPartition::new(topic.clone(), *partition, self.next_offset)
-                .with_topic_id(topic_id.0)
-                .until(self.partition.end_offset)
-        })
-    }
-
-    /// Takes what one fetch brought; returns its bytes.
-    async fn take(&mut self, fetched: FetchedBatches, sink: &SegmentSink) -> Result<u64> {
-        let mut bytes = 0;
-        for entry in fetched.batches {
-            let batch = self.current_format(entry)?;
-            let size = batch.bytes.len() as u64;
-            bytes += size;
-            self.largest_batch = self.largest_batch.max(size);
-            self.partition
-                .first_offset
-                .get_or_insert(batch.header.base_offset);
-            self.partition.last_offset = Some(batch.header.last_offset());
-            self.partition.last_leader_epoch =
-                Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
-            self.partition.records += u64::try_from(batch.header.record_count).unwrap_or(0);
-            for block in self.blocks.push(batch) {
-                sink.push(&self.reference, block).await;
-            }
-        }
-        self.partition.aborted_records += fetched.aborted_records;
-        self.partition.control_batches += fetched.control_batches;
-        self.next_offset = fetched.next_offset;
-        Ok(bytes)
-    }
-
-    /// Message formats 0 and 1 went out of use with Kafka 0.11; logs that old are not silently left out.
-    fn current_format(&self, entry: LogEntry) -> Result<RawBatch> {
-        match entry {
-            LogEntry::Batch(batch) => Ok(batch),
-            LogEntry::Legacy(entry) => {
-                let PartitionRef { topic, partition, .. } = &self.reference;
-                let problem = format!(
-                    "offset {} is stored in message format {}, which this version cannot back up. Exclude the topic, or let \
-                     the brokers write it anew in format 2",
-                    entry.offset, entry.magic
-                );
-                Err(Error::partition(topic, *partition, problem))
-            }
-        }
-    }
-
-    async fn flush(&mut self, sink: &SegmentSink) {
-        if let Some(block) = self.blocks.flush() {
-            sink.push(&self.reference, block).await;
-        }
-    }
-
-    /// The offset to read next is no longer there. Retention explains it when the log starts behind it: that is a gap,
-    /// recorded and told. Nothing else does: the log was truncated, and going on would mix two histories.
-    fn step_over_lost(&mut self, log_start_offset: i64) -> Result<String> {
-        let PartitionRef { topic, partition, .. } = &self.reference;
-        if log_start_offset <= self.next_offset {
-            let problem = format!(
-                "offset {} is no longer in the log (which starts at {log_start_offset}): it was truncated while it was \
-                 read (an unclean leader election?). Run the backup again",
-                self.next_offset
-            );
-            return Err(Error::partition(topic, *partition, problem));
-        }
-        let (from, to) = (self.next_offset, log_start_offset.min(self.partition.end_offset));
-        self.partition.gaps.push(Gap {
-            from,
-            to,
-            cause: GapCause::Retention,
-        });
-        self.next_offset = to;
-        Ok(format!(
-            "{topic}/{partition}: retention removed offsets {from} to {} before they could be read",
-            to - 1
-        ))
-    }
-
-    fn check_complete(&self) -> Result<()> {
-        let PartitionRef { topic, partition, .. } = &self.reference;
-        if self.next_offset < self.partition.end_offset {
-            let problem = format!(
-                "read to offset {} of {}",
-                self.next_offset, self.partition.end_offset
-            );
-            return Err(Error::partition(topic, *partition, problem));
+        };
+        if let Some(trouble) = problem.and_then(|problem| reader.give_up(problem)) {
+            self.tell(&trouble);
         }
         Ok(())
+    }
+
+    fn tell(&self, trouble: &Trouble) {
+        self.context.observer.event(&Event::Warning(trouble.to_string()));
+    }
+
+    async fn flush_open(&mut self) {
+        for at in std::mem::take(&mut self.open) {
+            self.work.partitions[at].flush(&self.sink).await;
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Blocks into segments: compressed side by side, written in order, each segment published once it is full.
 
+use bytes::Bytes;
 use segment_format::manifest::SegmentId;
 use segment_format::{EncodedBlock, NewSegment, PartitionRef, SegmentWriter, encode_block};
 use tokio::sync::mpsc;
@@ -13,15 +14,34 @@ use crate::storage::ObjectWriter;
 /// Blocks that may wait between the reader and the writer; what they hold counts against the byte budget.
 const QUEUE: usize = 16;
 
+/// A smaller block is done sooner than it is handed to another thread.
+const SMALL_BLOCK: usize = 32 * 1024;
+
 /// Level for `compression: zstd`: the knee of the curve, as the source is read faster than higher levels compress.
 const ZSTD_LEVEL: i32 = 1;
+
+/// A reader takes the whole index of a segment into memory.
+const MOST_INDEX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Segments that may become durable while the next one is written.
+const PUBLISHING: usize = 2;
 
 /// Takes blocks; gives the segments that hold them. Dropping it ends the writing, and what is open is not published.
 #[derive(Debug)]
 pub(super) struct SegmentSink {
     context: Context,
-    queue: mpsc::Sender<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>,
+    /// None once it is closed.
+    queue: Option<mpsc::Sender<Queued>>,
     task: JoinSet<Result<Vec<NewSegment>>>,
+}
+
+/// A block on its way to the writer.
+type Queued = (PartitionRef, Encoding);
+
+/// A block that is, or will be, ready to be written.
+enum Encoding {
+    Done(EncodedBlock),
+    Running(JoinHandle<Result<EncodedBlock>>),
 }
 
 /// Where segments of a run go.
@@ -40,44 +60,56 @@ impl SegmentSink {
         let writing = Writing {
             context: context.clone(),
             target,
+            begun: 0,
             open: None,
             segments: Vec::new(),
             publishing: JoinSet::new(),
         };
         Self {
             context: context.clone(),
-            queue,
+            queue: Some(queue),
             task: JoinSet::from_iter([writing.run(blocks)]),
         }
     }
 
     /// Hands a block over; waits while the queue is full.
     pub(super) async fn push(&self, partition: &PartitionRef, block: OpenBlock) {
-        let workers = self.context.workers.clone();
-        let encoded = tokio::spawn(async move {
-            let OpenBlock {
-                meta,
-                batches,
-                compression,
-                ..
-            } = block;
-            let encoded = workers
-                .run(move || encode_block(meta, batches, compression, ZSTD_LEVEL))
-                .await?;
-            encoded.map_err(|e| Error::Internal(format!("a block could not be encoded: {e}")))
-        });
-        // The task ends before its queue only when it failed; `finish` tells why.
-        let _ = self.queue.send((partition.clone(), encoded)).await;
+        let Some(queue) = &self.queue else { return };
+        let encoding = self.encode(block);
+        // The task ends before its queue only when it failed; `close` tells why.
+        let _ = queue.send((partition.clone(), encoding)).await;
     }
 
-    /// True once the writer has failed: [`Self::finish`] then says why.
+    fn encode(&self, block: OpenBlock) -> Encoding {
+        let OpenBlock {
+            meta,
+            batches,
+            compression,
+            bytes,
+        } = block;
+        let failed = |e| Error::Internal(format!("a block could not be encoded: {e}"));
+        if bytes <= SMALL_BLOCK {
+            let encoded = encode_block(meta, batches, compression, ZSTD_LEVEL).map_err(failed);
+            return match encoded {
+                Ok(encoded) => Encoding::Done(encoded),
+                Err(error) => Encoding::Running(tokio::spawn(std::future::ready(Err(error)))),
+            };
+        }
+        let workers = self.context.workers.clone();
+        Encoding::Running(tokio::spawn(async move {
+            let encoded = workers.run(move || encode_block(meta, batches, compression, ZSTD_LEVEL));
+            encoded.await?.map_err(failed)
+        }))
+    }
+
+    /// True once the writer has failed: [`Self::close`] then says why.
     pub(super) fn has_failed(&self) -> bool {
-        self.queue.is_closed()
+        self.queue.as_ref().is_some_and(mpsc::Sender::is_closed)
     }
 
     /// Publishes what is still open and returns all segments in the order of their numbers.
-    pub(super) async fn finish(mut self) -> Result<Vec<NewSegment>> {
-        drop(self.queue);
+    pub(super) async fn close(&mut self) -> Result<Vec<NewSegment>> {
+        self.queue = None;
         let ended = self
             .task
             .join_next()
@@ -90,6 +122,8 @@ impl SegmentSink {
 struct Writing {
     context: Context,
     target: SegmentTarget,
+    /// Segments begun so far.
+    begun: u64,
     open: Option<OpenSegment>,
     segments: Vec<NewSegment>,
     publishing: JoinSet<Result<NewSegment>>,
@@ -97,29 +131,26 @@ struct Writing {
 
 struct OpenSegment {
     id: SegmentId,
+    name: String,
     writer: SegmentWriter,
     object: Box<dyn ObjectWriter>,
 }
 
 impl Writing {
-    async fn run(
-        mut self,
-        mut blocks: mpsc::Receiver<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>,
-    ) -> Result<Vec<NewSegment>> {
-        let mut number = 0;
-        while let Some((partition, encoded)) = blocks.recv().await {
-            let block = encoded
-                .await
-                .map_err(|join| Error::Internal(format!("an encoder stopped: {join}")))??;
+    async fn run(mut self, mut blocks: mpsc::Receiver<Queued>) -> Result<Vec<NewSegment>> {
+        while let Some((partition, encoding)) = blocks.recv().await {
+            let block = match encoding {
+                Encoding::Done(block) => block,
+                Encoding::Running(job) => job
+                    .await
+                    .map_err(|join| Error::Internal(format!("an encoder stopped: {join}")))??,
+            };
             let open = match self.open.take() {
                 Some(open) => open,
-                None => {
-                    number += 1;
-                    self.begin(number).await?
-                }
+                None => self.begin().await?,
             };
             let open = self.add(open, partition, block).await?;
-            if open.writer.bytes_written() >= self.target.segment_max_bytes {
+            if self.is_full(&open.writer) {
                 self.publish(open).await?;
             } else {
                 self.open = Some(open);
@@ -135,20 +166,29 @@ impl Writing {
         Ok(self.segments)
     }
 
-    async fn begin(&self, number: u64) -> Result<OpenSegment> {
+    /// By its bytes; also by those of its index, which has many entries when the blocks are tiny.
+    fn is_full(&self, writer: &SegmentWriter) -> bool {
+        let index = writer.finished_len() - writer.bytes_written();
+        writer.bytes_written() >= self.target.segment_max_bytes || index >= MOST_INDEX_BYTES
+    }
+
+    async fn begin(&mut self) -> Result<OpenSegment> {
+        self.begun += 1;
         let id = SegmentId {
             generation: self.target.generation,
-            sequence: number,
+            sequence: self.begun,
             writer_nonce: self.target.writer_nonce,
         };
-        let mut object = self
-            .context
-            .storage
-            .create(&id.object(&self.target.backup_id))
-            .await?;
-        let writer = SegmentWriter::new(id.writer_nonce, self.context.now_ms);
+        let name = id.object(&self.target.backup_id);
+        let mut object = self.context.storage.create(&name).await?;
+        let writer = SegmentWriter::new(id.writer_nonce, self.context.now());
         object.write(vec![writer.header_bytes()]).await?;
-        Ok(OpenSegment { id, writer, object })
+        Ok(OpenSegment {
+            id,
+            name,
+            writer,
+            object,
+        })
     }
 
     async fn add(
@@ -159,18 +199,29 @@ impl Writing {
     ) -> Result<OpenSegment> {
         let OpenSegment {
             id,
+            name,
             mut writer,
             mut object,
         } = open;
-        // The writer digests every byte that it passes on: work for a worker.
-        let worked = self.context.workers.run(move || {
+        let (writer, pieces) = if block.stored_len() as usize <= SMALL_BLOCK {
             let pieces = writer.add_block(&partition, block);
             (writer, pieces)
-        });
-        let (writer, pieces) = worked.await?;
-        let pieces = pieces.map_err(|e| Error::Internal(format!("segment {id}: {e}")))?;
+        } else {
+            // The writer digests every byte that it passes on: work for a worker.
+            let worked = self.context.workers.run(move || {
+                let pieces = writer.add_block(&partition, block);
+                (writer, pieces)
+            });
+            worked.await?
+        };
+        let pieces: Vec<Bytes> = pieces.map_err(|e| Error::Internal(format!("{name}: {e}")))?;
         object.write(pieces).await?;
-        Ok(OpenSegment { id, writer, object })
+        Ok(OpenSegment {
+            id,
+            name,
+            writer,
+            object,
+        })
     }
 
     /// Ends the segment. Making it durable takes time in which the next one is written already.
@@ -179,10 +230,11 @@ impl Writing {
             id,
             writer,
             mut object,
+            ..
         } = open;
         let (tail, summary) = writer.finish();
         object.write(tail).await?;
-        if self.publishing.len() >= 2
+        if self.publishing.len() >= PUBLISHING
             && let Some(published) = self.publishing.join_next().await
         {
             self.segments.push(flatten(published)?);

@@ -1,24 +1,43 @@
-//! The topics of the source: ids, partitions, configs, and the offset range that a backup will hold of each partition.
+//! The topics of the source, as they are now: ids, partitions, own settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kafka_wire::{
-    Cluster, ConfigSource, IsolationLevel, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition,
-};
-use segment_format::TopicId;
-use segment_format::manifest::{Partition, Topic};
+use kafka_wire::{Cluster, ConfigEntry, ConfigSource, TopicFilter, TopicMetadata};
+use segment_format::manifest::{TimestampType, Topic};
+use segment_format::{BackupSet, TopicId};
 
-use crate::context::Context;
-use crate::error::{Error, Result};
-use crate::observe::Event;
+use super::report::Trouble;
+use crate::error::{Error, Result, chain};
 use crate::selection::TopicSelection;
 
-/// The selected topics, sorted by name, with everything but the offsets.
+/// What the source says.
+#[derive(Debug, Default)]
+pub(super) struct Described {
+    /// The selected topics, sorted by name, with the number of their partitions; the list of partitions is empty.
+    pub(super) topics: Vec<(Topic, i32)>,
+    /// Topics that cannot be described now.
+    pub(super) troubles: Vec<Trouble>,
+    /// What the operator should know.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Worth telling once in a run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Warning {
+    /// An entry of the selection finds nothing.
+    NoMatch(String),
+    /// A topic of the backup is not there any more.
+    Gone(String),
+    /// A topic has another id than the one of its name in the backup.
+    MadeAnew(String),
+}
+
+/// Asks for the selected topics. `set` has those that earlier runs have seen.
 pub(super) async fn describe(
     cluster: &Cluster,
-    context: &Context,
     selection: &TopicSelection<'_>,
-) -> Result<Vec<Topic>> {
+    set: &BackupSet,
+) -> Result<Described> {
     let metadata = cluster
         .metadata(TopicFilter::All)
         .await
@@ -28,45 +47,68 @@ pub(super) async fn describe(
         .values()
         .filter(|topic| selection.contains(&topic.name, topic.internal))
         .collect();
-    let all: Vec<String> = metadata
-        .topics
-        .values()
-        .filter(|topic| !topic.internal)
-        .map(|topic| topic.name.clone())
-        .collect();
-    let named: Vec<String> = metadata.topics.keys().cloned().collect();
-    for warning in selection.check_every_entry("the source cluster", &named)? {
-        context.observer.event(&Event::Warning(warning));
-    }
-    if chosen.is_empty() {
+    let mut described = Described::default();
+    // A topic that is gone was once found by the entry that names it.
+    let named: BTreeSet<&str> = metadata.topics.keys().map(String::as_str).collect();
+    let backed_up: BTreeSet<&str> = set.topics().map(|topic| topic.name.as_str()).collect();
+    let known: Vec<String> = named.union(&backed_up).map(|&name| name.to_owned()).collect();
+    let unmatched = selection.check_every_entry("the source cluster", &known)?;
+    described
+        .warnings
+        .extend(unmatched.into_iter().map(Warning::NoMatch));
+    let gone = backed_up
+        .difference(&named)
+        .filter(|name| selection.contains(name, false));
+    described
+        .warnings
+        .extend(gone.map(|&name| Warning::Gone(name.to_owned())));
+    if chosen.is_empty() && backed_up.is_empty() {
+        let public = metadata.topics.values().filter(|topic| !topic.internal);
+        let all: Vec<String> = public.map(|topic| topic.name.clone()).collect();
         return Err(selection.nothing_matches("the source cluster", &all));
     }
-    let names: Vec<String> = chosen.iter().map(|topic| topic.name.clone()).collect();
-    let mut configs = non_default_configs(cluster, &names).await?;
-    chosen
-        .into_iter()
-        .map(|topic| {
-            let configs = configs.remove(&topic.name).unwrap_or_default();
-            without_offsets(topic, configs)
-        })
-        .collect()
+    add_topics(cluster, set, &chosen, &mut described).await;
+    Ok(described)
 }
 
-fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> Result<Topic> {
-    if let Some(code) = topic.error {
-        return Err(Error::partition(
-            &topic.name,
-            0,
-            format!("the cluster cannot describe the topic now ({code}); try again"),
-        ));
+async fn add_topics(
+    cluster: &Cluster,
+    set: &BackupSet,
+    chosen: &[&TopicMetadata],
+    described: &mut Described,
+) {
+    let names: Vec<&str> = chosen.iter().map(|topic| topic.name.as_str()).collect();
+    let mut configs: BTreeMap<String, _> = match names.is_empty() {
+        true => BTreeMap::new(),
+        false => cluster.describe_topic_configs(&names).await.into_iter().collect(),
+    };
+    for topic in chosen {
+        let entries = match configs.remove(&topic.name) {
+            Some(Ok(entries)) => Ok(entries),
+            Some(Err(error)) => Err(format!("its settings cannot be read: {}", chain(&error))),
+            None => Err("the cluster did not tell its settings".to_owned()),
+        };
+        match entries.and_then(|entries| with_facts(topic, entries)) {
+            Ok(found) => {
+                let before = set.topic(&found.0.name);
+                if before.is_some_and(|before| before.topic_id != found.0.topic_id) {
+                    described.warnings.push(Warning::MadeAnew(topic.name.clone()));
+                }
+                described.topics.push(found);
+            }
+            Err(problem) => described.troubles.push(Trouble::of_topic(&topic.name, problem)),
+        }
     }
-    let numbers: Vec<i32> = topic.partitions.keys().copied().collect();
-    if numbers.iter().zip(0..).any(|(have, want)| *have != want) {
-        return Err(Error::partition(
-            &topic.name,
-            numbers.len() as i32,
-            "the cluster lists its partitions with a hole",
-        ));
+}
+
+/// The topic's facts, and how many partitions it has.
+fn with_facts(topic: &TopicMetadata, entries: Vec<ConfigEntry>) -> std::result::Result<(Topic, i32), String> {
+    if let Some(code) = topic.error {
+        return Err(format!("the cluster cannot describe it now ({code})"));
+    }
+    let numbers = topic.partitions.keys().copied();
+    if topic.partitions.is_empty() || !numbers.zip(0..).all(|(have, want)| have == want) {
+        return Err("the cluster lists its partitions with a hole".to_owned());
     }
     let replicas = topic
         .partitions
@@ -74,81 +116,40 @@ fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> 
         .map(|partition| partition.replicas.len())
         .min()
         .unwrap_or(1);
-    Ok(Topic {
+    let timestamp_type = entries
+        .iter()
+        .find(|entry| entry.name == "message.timestamp.type")
+        .and_then(|entry| entry.value.clone())
+        .map(TimestampType::from);
+    // Values that come from brokers' settings or from defaults belong to the cluster and not to the topic.
+    let own = entries
+        .into_iter()
+        .filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    let facts = Topic {
         name: topic.name.clone(),
         topic_id: topic.topic_id.map_or(TopicId::ZERO, TopicId),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
-        configs,
-        timestamp_type: None,
+        configs: own.filter_map(|entry| Some((entry.name, entry.value?))).collect(),
+        timestamp_type,
         largest_batch: 0,
-        partitions: numbers
-            .into_iter()
-            .map(|partition| Partition::empty(partition, 0))
-            .collect(),
-    })
+        partitions: Vec::new(),
+    };
+    Ok((facts, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
 }
 
-/// What was set for the topics themselves. Values that come from brokers' settings or from defaults belong to the
-/// source cluster's environment and not to the topic.
-async fn non_default_configs(
-    cluster: &Cluster,
-    topics: &[String],
-) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
-    let mut by_topic = BTreeMap::new();
-    for (topic, entries) in cluster.describe_topic_configs(topics).await {
-        let entries = entries.map_err(Error::kafka(format!("reading the configs of topic {topic}")))?;
-        let own = entries
-            .into_iter()
-            .filter(|entry| entry.source == ConfigSource::DynamicTopic);
-        by_topic.insert(
-            topic,
-            own.filter_map(|entry| Some((entry.name, entry.value?))).collect(),
-        );
-    }
-    Ok(by_topic)
-}
-
-/// Fixes what the backup will hold: from the log start to the last stable offset (behind it lie records of undecided
-/// transactions, which a restore could not give back truly).
-pub(super) async fn capture_ranges(cluster: &Cluster, topics: &mut [Topic]) -> Result<()> {
-    let partitions: Vec<TopicPartition> = topics
-        .iter()
-        .flat_map(|topic| {
-            topic
-                .partitions
-                .iter()
-                .map(|p| TopicPartition::new(topic.name.clone(), p.partition))
-        })
-        .collect();
-    // Start before end: then start <= end even if retention runs between the two.
-    let starts = offsets(cluster, OffsetSpec::Earliest, &partitions).await?;
-    let ends = offsets(cluster, OffsetSpec::Latest, &partitions).await?;
-    let mut ranges = starts.into_iter().zip(ends);
-    for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-        if let Some((start, end)) = ranges.next() {
-            partition.log_start_offset = start;
-            partition.end_offset = end.max(start);
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoMatch(text) => f.write_str(text),
+            Self::Gone(topic) => write!(
+                f,
+                "topic {topic} is no longer on the source cluster; what the backup has of it stays"
+            ),
+            Self::MadeAnew(topic) => write!(
+                f,
+                "topic {topic} was deleted and made anew on the source cluster: it is backed up from its beginning, and what \
+                 the backup has of the topic before it stays"
+            ),
         }
     }
-    Ok(())
-}
-
-async fn offsets(cluster: &Cluster, spec: OffsetSpec, partitions: &[TopicPartition]) -> Result<Vec<i64>> {
-    let mut by_partition: BTreeMap<TopicPartition, i64> = BTreeMap::new();
-    for (partition, result) in cluster
-        .list_offsets(partitions, spec, IsolationLevel::ReadCommitted)
-        .await
-    {
-        let listed = result.map_err(Error::kafka(format!("reading the offsets of {partition}")))?;
-        by_partition.insert(partition, listed.offset);
-    }
-    partitions
-        .iter()
-        .map(|p| {
-            by_partition
-                .get(p)
-                .copied()
-                .ok_or_else(|| Error::partition(&p.topic, p.partition, "the broker gave no offset"))
-        })
-        .collect()
 }

@@ -96,6 +96,13 @@ pub(super) struct BackupSection {
     pub(super) source_cluster_id: Option<Text>,
     pub(super) compression: Option<Text>,
     pub(super) segment_max_bytes: Option<Scalar<u64>>,
+    pub(super) continuous: Option<Scalar<bool>>,
+    pub(super) segment_max_interval_ms: Option<Scalar<u64>>,
+    pub(super) max_bytes_per_second: Option<Scalar<u64>>,
+    pub(super) parallelism: Option<Scalar<u64>>,
+    pub(super) memory_limit_bytes: Option<Scalar<u64>>,
+    pub(super) isolation_level: Option<Text>,
+    pub(super) start_from: Option<Text>,
 }
 
 /// `restore:`.
@@ -109,6 +116,8 @@ pub(super) struct RestoreSection {
     pub(super) consumer_groups: Vec<Text>,
     pub(super) reset_consumer_offsets: Option<Scalar<bool>>,
     pub(super) on_existing_data: Option<Text>,
+    pub(super) allow_incomplete_backup: Option<Scalar<bool>>,
+    pub(super) consumer_groups_as_of: Option<Text>,
 }
 
 /// Every key of the document and the section it belongs to: for "did you mean" and "belongs under".
@@ -156,6 +165,13 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
             "source_cluster_id",
             "compression",
             "segment_max_bytes",
+            "continuous",
+            "segment_max_interval_ms",
+            "max_bytes_per_second",
+            "parallelism",
+            "memory_limit_bytes",
+            "isolation_level",
+            "start_from",
         ],
     ),
     (
@@ -167,6 +183,8 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
             "consumer_groups",
             "reset_consumer_offsets",
             "on_existing_data",
+            "allow_incomplete_backup",
+            "consumer_groups_as_of",
         ],
     ),
 ];

@@ -3,17 +3,19 @@
 //! [`Config`] has every default applied and every rule checked, so that nothing behind it asks again. Each error says
 //! which file, which key, what is wrong and what to write instead.
 
+mod backup;
 mod error;
 mod file;
 mod security;
 mod storage;
+mod time;
 
 use std::path::{Path, PathBuf};
 
+pub use backup::{BackupConfig, DEFAULT_SEGMENT_MAX_BYTES, StartFrom};
 pub use error::ConfigError;
-use file::{BackupSection, ClusterSection, ConfigFile, RestoreSection, Text};
+use file::{ClusterSection, ConfigFile, RestoreSection, Text};
 pub use kafka_wire::{Secret, Security};
-use segment_format::Compression;
 pub use storage::{S3Checksums, S3Config, S3Credentials, S3Encryption, StorageConfig};
 
 /// A configuration file larger than this is not one of ours.
@@ -21,9 +23,6 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The longest file name that common file systems take, less room for nothing else: the id is a folder of its own.
 const MAX_BACKUP_ID_BYTES: usize = 255;
-
-/// Default of `backup.segment_max_bytes`: 128 MiB.
-pub const DEFAULT_SEGMENT_MAX_BYTES: u64 = 128 * 1024 * 1024;
 
 /// A checked configuration: one backup set, where it lies, and what is to be done with it.
 #[derive(Debug, Clone)]
@@ -67,21 +66,6 @@ impl From<ClusterTopics> for kafka_wire::ClusterConfig {
     }
 }
 
-/// What `mode: backup` runs with.
-#[derive(Debug, Clone)]
-pub struct BackupConfig {
-    /// The cluster that is read.
-    pub source: ClusterTopics,
-    /// Recorded in the manifest. Offsets are kept in any case: batches are stored whole.
-    pub include_offset_headers: bool,
-    /// The operator's name of the source cluster, for headers and reports.
-    pub source_cluster_id: Option<String>,
-    /// For blocks of batches that the producer left uncompressed.
-    pub compression: Compression,
-    /// A segment is closed when it has reached this many bytes.
-    pub segment_max_bytes: u64,
-}
-
 /// What `mode: restore` runs with.
 #[derive(Debug, Clone)]
 pub struct RestoreConfig {
@@ -99,6 +83,10 @@ pub struct RestoreConfig {
     pub reset_consumer_offsets: bool,
     /// What to do with topics that already hold records.
     pub on_existing_data: OnExistingData,
+    /// Take a backup of which no run has come to its end.
+    pub allow_incomplete_backup: bool,
+    /// Take the groups' positions as they were at this time, in milliseconds since 1970 UTC; the newest when `None`.
+    pub consumer_groups_as_of: Option<i64>,
 }
 
 /// `restore.consumer_group_strategy`
@@ -192,7 +180,7 @@ fn resolve(file: ConfigFile) -> Result<Config, String> {
         "backup" => {
             forbid(file.target.is_some(), "target", "backup", "source")?;
             forbid(file.restore.is_some(), "restore", "backup", "backup")?;
-            Job::Backup(resolve_backup(file.source, file.backup.unwrap_or_default())?)
+            Job::Backup(backup::resolve(file.source, file.backup.unwrap_or_default())?)
         }
         "restore" => {
             forbid(file.source.is_some(), "source", "restore", "target")?;
@@ -285,30 +273,6 @@ fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<Cluste
     })
 }
 
-fn resolve_backup(source: Option<ClusterSection>, section: BackupSection) -> Result<BackupConfig, String> {
-    let compression = match section.compression {
-        None => Compression::Zstd,
-        Some(Text(name)) => name
-            .parse()
-            .map_err(|_| error::not_one_of("backup.compression", &name, &["none", "lz4", "zstd"]))?,
-    };
-    let segment_max_bytes = section
-        .segment_max_bytes
-        .map_or(DEFAULT_SEGMENT_MAX_BYTES, |n| n.0);
-    if segment_max_bytes < 1024 * 1024 {
-        return Err(format!(
-            "backup.segment_max_bytes: {segment_max_bytes} is less than 1 MiB (1048576)"
-        ));
-    }
-    Ok(BackupConfig {
-        source: resolve_cluster(source, "source")?,
-        include_offset_headers: section.include_offset_headers.is_none_or(|b| b.0),
-        source_cluster_id: section.source_cluster_id.map(|t| t.0),
-        compression,
-        segment_max_bytes,
-    })
-}
-
 fn resolve_restore(target: Option<ClusterSection>, section: RestoreSection) -> Result<RestoreConfig, String> {
     let strategy = match section
         .consumer_group_strategy
@@ -368,6 +332,11 @@ fn resolve_restore(target: Option<ClusterSection>, section: RestoreSection) -> R
         consumer_groups: section.consumer_groups.into_iter().map(|t| t.0).collect(),
         reset_consumer_offsets,
         on_existing_data,
+        allow_incomplete_backup: section.allow_incomplete_backup.is_some_and(|b| b.0),
+        consumer_groups_as_of: section
+            .consumer_groups_as_of
+            .map(|Text(text)| time::parse_time("restore.consumer_groups_as_of", &text))
+            .transpose()?,
     })
 }
 

@@ -12,6 +12,7 @@
 
 mod partition;
 mod plan;
+mod positions;
 mod prepare;
 mod progress;
 mod report;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use kafka_wire::{ByteBudget, Cluster, ClusterConfig, IsolationLevel, OffsetSpec, Producer, ProducerOptions};
 use offset_mapping::{CommittedOffset, OffsetMapping, TopicPartition};
 use segment_format::BackupSet;
+use segment_format::manifest::Group;
 
 use crate::catalog::Catalog;
 use crate::concurrent::map_bounded;
@@ -68,6 +70,7 @@ pub struct RestoreReport {
 /// Restores what the configuration selects. On success every selected record is on the target once.
 pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> Result<RestoreReport> {
     let set = Catalog::new(context).open(backup_id).await?;
+    let (groups, warnings) = positions::load(context, &set, config).await?;
     let mut client = ClusterConfig::from(config.target.clone());
     client.recycled_buffer_bytes = context.memory_bytes / 8;
     let connected = context.unless_cancelled(Cluster::connect(client)).await?;
@@ -75,9 +78,11 @@ pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> 
     let restore = Restore {
         context,
         set: &set,
+        groups: &groups,
         config,
         cluster: &cluster,
     };
+    restore.warn(warnings);
     let result = restore.run().await;
     cluster.close().await;
     result
@@ -87,6 +92,8 @@ pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> 
 struct Restore<'a> {
     context: &'a Context,
     set: &'a BackupSet,
+    /// With the positions that the restore goes by.
+    groups: &'a [Group],
     config: &'a RestoreConfig,
     cluster: &'a Cluster,
 }
@@ -98,10 +105,11 @@ impl Restore<'_> {
             set,
             config,
             cluster,
+            ..
         } = self;
         let places = MappingPlaces::prepare(context, set, config.offset_report.as_deref()).await?;
         let plan = context
-            .unless_cancelled(plan::make(cluster, context, set, config))
+            .unless_cancelled(plan::make(cluster, context, set, self.groups, config))
             .await??;
         self.announce(&plan);
         self.finish_earlier_restores().await?;
@@ -190,7 +198,7 @@ impl Restore<'_> {
             budget,
             progress: Arc::default(),
         };
-        let jobs = jobs(self.set, self.config, plan, &max_batch_bytes);
+        let jobs = jobs(self, plan, &max_batch_bytes);
         let restored = map_bounded(jobs, PARALLEL, |job| restore_partition(shared.clone(), job)).await?;
         self.check_ends(&restored).await?;
         Ok(restored)
@@ -298,13 +306,14 @@ impl Restore<'_> {
             set,
             config,
             cluster,
+            groups,
         } = self;
         let mut mapping = OffsetMapping::new(context.now_ms);
         mapping.backup_id = Some(set.backup_id().to_owned());
         mapping.source_cluster_id = source_cluster(set).cloned();
         mapping.target_cluster_id = cluster.cluster_id();
         mapping.target_bootstrap_servers = config.target.bootstrap_servers.clone();
-        add_positions(&mut mapping, set, restored);
+        add_positions(&mut mapping, groups, restored);
         mapping
     }
 }
@@ -315,15 +324,11 @@ fn source_cluster(set: &BackupSet) -> Option<&String> {
     facts.source_cluster_id.as_ref().or(facts.cluster_id.as_ref())
 }
 
-fn jobs(
-    set: &BackupSet,
-    config: &RestoreConfig,
-    plan: RestorePlan,
-    max_batch_bytes: &MaxBatchBytes,
-) -> Vec<PartitionJob> {
-    let source_cluster = source_cluster(set);
+fn jobs(restore: &Restore<'_>, plan: RestorePlan, max_batch_bytes: &MaxBatchBytes) -> Vec<PartitionJob> {
+    let config = restore.config;
+    let source_cluster = source_cluster(restore.set);
     let mut positions: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
-    for offset in set.groups().flat_map(|group| &group.offsets) {
+    for offset in restore.groups.iter().flat_map(|group| &group.offsets) {
         positions
             .entry((offset.topic.clone(), offset.partition))
             .or_default()
@@ -362,7 +367,7 @@ fn jobs(
 }
 
 /// Fills the mapping: the partitions' runs, and each group's position on both sides.
-fn add_positions(mapping: &mut OffsetMapping, set: &BackupSet, restored: Vec<RestoredPartition>) {
+fn add_positions(mapping: &mut OffsetMapping, groups: &[Group], restored: Vec<RestoredPartition>) {
     let mut timestamps = BTreeMap::new();
     for RestoredPartition {
         topic,
@@ -374,7 +379,7 @@ fn add_positions(mapping: &mut OffsetMapping, set: &BackupSet, restored: Vec<Res
         timestamps.insert((topic.clone(), partition), position_timestamps);
         mapping.entries.insert(TopicPartition::new(topic, partition), map);
     }
-    for group in set.groups() {
+    for group in groups {
         let committed = group.offsets.iter().map(|offset| {
             let of_partition = timestamps.get(&(offset.topic.clone(), offset.partition));
             CommittedOffset {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, IsolationLevel, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
 use segment_format::BackupSet;
-use segment_format::manifest::Topic;
+use segment_format::manifest::{Group, Topic};
 
 use super::settings::describe;
 use super::source::{self, BlocksByPartition};
@@ -65,9 +65,10 @@ pub(super) async fn make(
     cluster: &Cluster,
     context: &Context,
     set: &BackupSet,
+    groups: &[Group],
     config: &RestoreConfig,
 ) -> Result<RestorePlan> {
-    let (chosen, mut warnings) = choose(set, config)?;
+    let (chosen, mut warnings) = choose(set, groups, config)?;
     let names: Vec<&str> = chosen.iter().map(|topic| topic.name.as_str()).collect();
     let blocks = source::locate_blocks(context, set, &names).await?;
 
@@ -107,7 +108,11 @@ pub(super) async fn make(
 }
 
 /// The topics of the backup that are meant, and what is odd about the wishes.
-fn choose<'a>(set: &'a BackupSet, config: &RestoreConfig) -> Result<(Vec<&'a Topic>, Vec<String>)> {
+fn choose<'a>(
+    set: &'a BackupSet,
+    groups: &[Group],
+    config: &RestoreConfig,
+) -> Result<(Vec<&'a Topic>, Vec<String>)> {
     let selection = TopicSelection::new(&config.target)?;
     let place = format!("backup `{}`", set.backup_id());
     let all: Vec<String> = set.topics().map(|topic| topic.name.clone()).collect();
@@ -129,7 +134,7 @@ fn choose<'a>(set: &'a BackupSet, config: &RestoreConfig) -> Result<(Vec<&'a Top
         });
     }
     for group in &config.consumer_groups {
-        if set.group(group).is_none() {
+        if !groups.iter().any(|known| known.group_id == *group) {
             warnings.push(format!(
                 "consumer group {group} has no committed offsets in the backup and cannot be reset"
             ));

@@ -50,8 +50,9 @@ pub struct Partition {
     pub first_offset: Option<i64>,
     /// Last offset of the last stored batch; none when no batch is stored.
     pub last_offset: Option<i64>,
-    /// Leader epoch of the last stored batch: a backup that continues checks it, to find that the source lost records
-    /// in an unclean leader election. None when no batch is stored or the batches have no epoch.
+    /// Leader epoch of the batch that ends right before `end_offset`, stored or left out: a backup that continues checks it,
+    /// to find that the source lost records in an unclean leader election. None when it is not known, as when the batch
+    /// has no epoch, or compaction has removed it.
     pub last_leader_epoch: Option<i32>,
     /// Number of records in the stored batches.
     pub records: u64,

@@ -27,6 +27,13 @@ backup:
   source_cluster_id: every-key
   compression: lz4
   segment_max_bytes: 1048576
+  continuous: false
+  segment_max_interval_ms: 5000
+  max_bytes_per_second: 100000000
+  parallelism: 1
+  memory_limit_bytes: 16777216
+  isolation_level: read_uncommitted
+  start_from: 2001-01-01T00:00:00Z
 "#;
 
 const EVERY_RESTORE_KEY: &str = r#"
@@ -48,6 +55,8 @@ restore:
   consumer_groups: [order-processor]
   reset_consumer_offsets: true
   on_existing_data: append
+  allow_incomplete_backup: true
+  consumer_groups_as_of: 2100-01-01T00:00:00Z
 "#;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,68 @@
+//! Runs of one backup after another, and runs that do not end by themselves.
+
+mod continuous;
+mod disturbed;
+mod incremental;
+mod options;
+mod writers;
+
+use std::path::Path;
+use std::time::Duration;
+
+use testkit::{Commit, JavaClient, ProduceRecord};
+
+use crate::program::{Ran, Workplace};
+use crate::stored::Stored;
+
+/// Produces one batch of `count` records to a partition.
+async fn fill(java: &JavaClient, topic: &str, partition: i32, values: std::ops::Range<usize>) {
+    let records: Vec<ProduceRecord> = values
+        .map(|n| ProduceRecord::new(topic, partition).value(format!("{topic} {n}")))
+        .collect();
+    java.produce(&records).await.unwrap();
+}
+
+async fn commit(java: &JavaClient, group: &str, topic: &str, offset: i64) {
+    java.commit(
+        group,
+        &[Commit::new(topic, 0, offset).metadata(format!("at {offset}"))],
+    )
+    .await
+    .unwrap();
+}
+
+/// Waits until the set is as `wanted` says.
+async fn wait_for(folder: &Path, backup_id: &str, wanted: impl Fn(&Stored<'_>) -> bool) {
+    for _ in 0..1200 {
+        if let Some(stored) = Stored::open(folder, backup_id).await
+            && wanted(&stored)
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the backup did not come to what was waited for");
+}
+
+/// Ends a run by a signal.
+async fn end(child: std::process::Child, signal: &str) -> Ran {
+    let status = std::process::Command::new("kill")
+        .args([format!("-{signal}"), child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+    tokio::task::spawn_blocking(move || Ran::of(child.wait_with_output().unwrap()))
+        .await
+        .unwrap()
+}
+
+/// The newest offset that is covered.
+fn covered(stored: &Stored<'_>, topic: &str, partition: i32) -> i64 {
+    let topic = stored.set.topic(topic);
+    topic
+        .and_then(|topic| topic.partition(partition))
+        .map_or(0, |partition| partition.end_offset)
+}
+
+async fn backup(work: &Workplace) -> Ran {
+    work.run(&["backup", "--config", "backup.yaml"]).await
+}

@@ -1,0 +1,231 @@
+//! One partition in a cycle: what the backup has of it, and what is read of it now.
+
+use kafka_wire::batch::{LogEntry, RawBatch};
+use kafka_wire::{FetchPartition, FetchedBatches, TopicPartition};
+use segment_format::manifest::{Gap, GapCause, Partition};
+use segment_format::{Compression, PartitionRef};
+
+use super::blocks::BlockBuilder;
+use super::report::Trouble;
+use super::segments::SegmentSink;
+
+/// A partition, between what is backed up and what is to be.
+#[derive(Debug)]
+pub(super) struct PartitionReader {
+    /// Index of its topic.
+    pub(super) topic: usize,
+    pub(super) reference: PartitionRef,
+    /// What the backup holds once everything that was handed to the segments is in it: `state.end_offset` is the next
+    /// offset to be read.
+    pub(super) state: Partition,
+    /// Whether it is new, and still open where reading begins.
+    pub(super) needs_start: bool,
+    /// Where reading ends in this cycle.
+    pub(super) end: i64,
+    pub(super) largest_batch: u64,
+    blocks: BlockBuilder,
+    /// Whether it has the trouble in this cycle, and not from an earlier one.
+    is_troubled: bool,
+    /// Whether the last gap may still turn out to be smaller.
+    gap_is_open: bool,
+}
+
+impl PartitionReader {
+    pub(super) fn new(
+        topic: usize,
+        reference: PartitionRef,
+        known: Option<Partition>,
+        compression: Compression,
+    ) -> Self {
+        let needs_start = known.is_none();
+        // Should its start remain unknown, the next cycle reads from 0, and notes what is not there any more.
+        let state = known.unwrap_or_else(|| Partition::empty(reference.partition, 0));
+        Self {
+            topic,
+            needs_start,
+            end: state.end_offset,
+            reference,
+            state,
+            largest_batch: 0,
+            blocks: BlockBuilder::new(compression),
+            is_troubled: false,
+            gap_is_open: false,
+        }
+    }
+
+    /// What the backup holds, for a commit.
+    pub(super) fn snapshot(&mut self) -> Partition {
+        self.gap_is_open = false;
+        self.state.clone()
+    }
+
+    pub(super) fn name(&self) -> TopicPartition {
+        TopicPartition::new(self.reference.topic.clone(), self.reference.partition)
+    }
+
+    /// Whether anything keeps it from being read in this cycle.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.is_troubled
+    }
+
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let problem = self.state.trouble.clone().filter(|_| self.is_troubled)?;
+        Some(Trouble::of_partition(
+            &self.reference.topic,
+            self.reference.partition,
+            problem,
+        ))
+    }
+
+    /// It is left alone for the rest of the cycle. Returns what to tell, unless the cycle before told the same.
+    pub(super) fn give_up(&mut self, problem: String) -> Option<Trouble> {
+        self.is_troubled = true;
+        let is_new = self.state.trouble.as_ref() != Some(&problem);
+        self.state.trouble = Some(problem);
+        self.trouble().filter(|_| is_new)
+    }
+
+    /// The end of a cycle: without trouble it must have come to its end.
+    pub(super) fn conclude(&mut self) -> Option<Trouble> {
+        if self.is_troubled {
+            return None;
+        }
+        let (at, end) = (self.state.end_offset, self.end);
+        if at < end {
+            return self.give_up(format!("reading has ended at offset {at} of {end}"));
+        }
+        self.state.trouble = None;
+        None
+    }
+
+    pub(super) fn remaining(&self) -> u64 {
+        match self.is_troubled {
+            true => 0,
+            false => u64::try_from(self.end - self.state.end_offset).unwrap_or(0),
+        }
+    }
+
+    /// What is still to be read.
+    pub(super) fn wanted(&self) -> Option<FetchPartition> {
+        let PartitionRef {
+            topic,
+            topic_id,
+            partition,
+        } = &self.reference;
+        (self.remaining() > 0).then(|| {
+            let wanted = FetchPartition::new(topic.clone(), *partition, self.state.end_offset)
+                .with_topic_id(topic_id.0)
+                .until(self.end);
+            match self.state.last_leader_epoch {
+                Some(epoch) => wanted.after_epoch(epoch),
+                None => wanted,
+            }
+        })
+    }
+
+    /// Begins at `start`. Offsets before it are not part of the backup.
+    pub(super) fn begin_at(&mut self, start: i64) {
+        self.needs_start = false;
+        self.state = Partition::empty(self.reference.partition, start);
+        self.end = start;
+    }
+
+    /// Takes what one fetch brought.
+    ///
+    /// # Errors
+    ///
+    /// The partition's trouble; what came before the culprit is taken.
+    pub(super) async fn take(&mut self, fetched: FetchedBatches, sink: &SegmentSink) -> Result<(), String> {
+        for entry in fetched.batches {
+            let batch = current_format(entry)?;
+            self.close_gap_before(batch.header.base_offset);
+            self.largest_batch = self.largest_batch.max(batch.bytes.len() as u64);
+            self.state.first_offset.get_or_insert(batch.header.base_offset);
+            self.state.last_offset = Some(batch.header.last_offset());
+            self.state.records += u64::try_from(batch.header.record_count).unwrap_or(0);
+            self.state.end_offset = batch.header.last_offset() + 1;
+            self.state.last_leader_epoch =
+                Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
+            for block in self.blocks.push(batch) {
+                sink.push(&self.reference, block).await;
+            }
+        }
+        self.state.aborted_records += fetched.aborted_records;
+        self.state.control_batches += fetched.control_batches;
+        self.state.end_offset = fetched.next_offset;
+        self.state.last_leader_epoch = fetched.last_epoch;
+        Ok(())
+    }
+
+    /// A log may start in the middle of a batch, which brokers send whole: then less is lost than the log start says.
+    fn close_gap_before(&mut self, base_offset: i64) {
+        if std::mem::take(&mut self.gap_is_open)
+            && let Some(gap) = self.state.gaps.last_mut()
+        {
+            gap.to = gap.to.min(base_offset);
+            if gap.to <= gap.from {
+                self.state.gaps.pop();
+            }
+        }
+    }
+
+    /// Whether a block is begun that holds fetched bytes.
+    pub(super) fn has_open_block(&self) -> bool {
+        self.blocks.is_open()
+    }
+
+    /// Hands over the block begun so far.
+    pub(super) async fn flush(&mut self, sink: &SegmentSink) {
+        if let Some(block) = self.blocks.flush() {
+            sink.push(&self.reference, block).await;
+        }
+    }
+
+    /// The offset to read next is no longer there. Retention explains it when the log starts behind it: that is a gap,
+    /// recorded and told. Nothing else does: the log was cut, and going on would mix two histories.
+    ///
+    /// # Errors
+    ///
+    /// The partition's trouble.
+    pub(super) fn step_over_lost(&mut self, log_start_offset: i64) -> Result<String, String> {
+        let from = self.state.end_offset;
+        if log_start_offset <= from {
+            return Err(self.cut_problem());
+        }
+        let to = log_start_offset.min(self.end);
+        self.state.gaps.push(Gap {
+            from,
+            to,
+            cause: GapCause::Retention,
+        });
+        self.state.end_offset = to;
+        self.state.last_leader_epoch = None;
+        self.gap_is_open = true;
+        let PartitionRef { topic, partition, .. } = &self.reference;
+        Ok(format!(
+            "{topic}/{partition}: retention removed offsets {from} to {} before they could be read",
+            to - 1
+        ))
+    }
+
+    /// The source's log was cut below what the backup holds.
+    pub(super) fn cut_problem(&self) -> String {
+        format!(
+            "the source lost records that the backup holds: its log was cut below offset {} (an unclean leader election?), \
+             and what was written to it since is another history. Nothing was added; back it up under another backup_id",
+            self.state.end_offset
+        )
+    }
+}
+
+/// Message formats 0 and 1 went out of use with Kafka 0.11; logs that old are not silently left out.
+fn current_format(entry: LogEntry) -> Result<RawBatch, String> {
+    match entry {
+        LogEntry::Batch(batch) => Ok(batch),
+        LogEntry::Legacy(entry) => Err(format!(
+            "offset {} is stored in message format {}, which this version cannot back up. Exclude the topic, or let the \
+             brokers write it anew in format 2",
+            entry.offset, entry.magic
+        )),
+    }
+}

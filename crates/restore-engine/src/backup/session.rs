@@ -1,0 +1,190 @@
+//! A run, cycle after cycle.
+//!
+//! A cycle makes the backup hold what the source held at its beginning: it is the whole of a one-shot backup, and a
+//! continuous one repeats it. The order of its steps is what makes the result true:
+//!
+//! 1. topics, so that new ones and new partitions are found;
+//! 2. committed offsets of the groups, and only then the ends of the partitions: no position lies behind the end of the
+//!    backup for a reason of ours;
+//! 3. each partition from where the backup ends to that end, checked by offsets and not concluded from an empty response;
+//! 4. the commit.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kafka_wire::{ByteBudget, Cluster};
+use segment_format::CapturedGroups;
+use tokio::time::Instant;
+
+use super::commit::Committer;
+use super::groups;
+use super::ranges::Ranges;
+use super::read::{Ended, Reading};
+use super::report::{BackupReport, Trouble};
+use super::throttle::Throttle;
+use super::topics::{self, Warning};
+use super::work::Work;
+use crate::config::BackupConfig;
+use crate::context::Context;
+use crate::error::{Error, Result, chain};
+use crate::observe::{Event, Phase};
+use crate::selection::TopicSelection;
+
+/// How long a signal to end may wait for what is in hand to become durable.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(25);
+
+/// What a run keeps from cycle to cycle.
+pub(super) struct Session<'a> {
+    pub(super) context: &'a Context,
+    pub(super) config: &'a BackupConfig,
+    pub(super) cluster: &'a Cluster,
+    pub(super) commits: Committer,
+    pub(super) budget: ByteBudget,
+    pub(super) throttle: Throttle,
+    /// Connections for each broker.
+    pub(super) parallelism: usize,
+    /// Cycles that came to their end.
+    cycles: u64,
+    told: BTreeSet<Warning>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        config: &'a BackupConfig,
+        cluster: &'a Cluster,
+        commits: Committer,
+        parallelism: usize,
+    ) -> Self {
+        Self {
+            context,
+            config,
+            cluster,
+            commits,
+            budget: ByteBudget::new(budget_bytes(context, config)),
+            throttle: Throttle::new(config.max_bytes_per_second),
+            parallelism,
+            cycles: 0,
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Runs one cycle, or cycles until the context is cancelled.
+    pub(super) async fn run(&mut self) -> Result<BackupReport> {
+        loop {
+            let next = Instant::now() + self.config.segment_max_interval;
+            match self.cycle().await {
+                Ok(troubles) if !self.config.continuous => {
+                    return Ok(BackupReport::new(
+                        self.commits.set(),
+                        self.commits.added(),
+                        troubles,
+                    ));
+                }
+                Ok(_) => self.cycles += 1,
+                // What worked before will again: a continuous run outlives a source that is down for a while.
+                Err(Error::Kafka { action, source }) if self.config.continuous && self.cycles > 0 => {
+                    self.warn(format!("{action}: {}; trying again", chain(&source)));
+                }
+                Err(error) => return Err(error),
+            }
+            self.context
+                .unless_cancelled(tokio::time::sleep_until(next))
+                .await?;
+        }
+    }
+
+    /// Returns what could not be read.
+    async fn cycle(&mut self) -> Result<Vec<Trouble>> {
+        let context = self.context;
+        let (work, groups, mut troubles) = context.unless_cancelled(self.look()).await??;
+        self.announce(&work);
+        let cluster = self.cluster;
+        let mut reading = Reading::new(self, work);
+        let read = async {
+            match reading.run(cluster).await? {
+                Ended::AtTheEnds => reading.finish(groups).await,
+                Ended::Cancelled => Err(Error::Cancelled),
+            }
+        };
+        let unread = tokio::select! {
+            unread = read => unread?,
+            () = overdue(context) => {
+                let text = "what was read last could not be made durable in time, and is not part of the backup";
+                context.observer.event(&Event::Warning(text.to_owned()));
+                return Err(Error::Cancelled);
+            }
+        };
+        context.observer.event(&Event::Finished { phase: Phase::Backup });
+        troubles.extend(unread);
+        Ok(troubles)
+    }
+
+    /// Steps 1 and 2: what there is to do, where the groups stand, and what cannot be done.
+    async fn look(&mut self) -> Result<(Work, CapturedGroups, Vec<Trouble>)> {
+        let selection = TopicSelection::new(&self.config.source)?;
+        let described = topics::describe(self.cluster, &selection, self.commits.set()).await?;
+        for warning in described.warnings {
+            if self.told.insert(warning.clone()) {
+                self.warn(warning.to_string());
+            }
+        }
+        described
+            .troubles
+            .iter()
+            .for_each(|trouble| self.warn(trouble.to_string()));
+        let mut troubles = described.troubles;
+
+        let names: BTreeSet<String> = described
+            .topics
+            .iter()
+            .map(|(topic, _)| topic.name.clone())
+            .collect();
+        let groups = CapturedGroups {
+            captured_at: self.context.now(),
+            groups: groups::capture(self.cluster, &names).await?,
+        };
+        let mut work = Work::new(self.commits.set(), described.topics, self.config.compression);
+        let mut ranges = Ranges {
+            cluster: self.cluster,
+            config: self.config,
+            troubles: Vec::new(),
+        };
+        ranges.capture(&mut work, self.cycles == 0).await;
+        ranges
+            .troubles
+            .iter()
+            .for_each(|trouble| self.warn(trouble.to_string()));
+        troubles.sort();
+        Ok((work, groups, troubles))
+    }
+
+    fn announce(&self, work: &Work) {
+        self.context.observer.event(&Event::Started {
+            phase: Phase::Backup,
+            topics: work.topics(),
+            partitions: work.partitions.len(),
+            total: work.remaining(),
+        });
+    }
+
+    fn warn(&self, text: String) {
+        self.context.observer.event(&Event::Warning(text));
+    }
+}
+
+/// Comes after a signal to end, when there was time enough to commit.
+async fn overdue(context: &Context) {
+    context.cancel.cancelled().await;
+    tokio::time::sleep(LAST_COMMIT_WITHIN).await;
+}
+
+/// Bytes of records in memory. With a limit on bandwidth no more than a second's worth: what is there is fetched ahead.
+fn budget_bytes(context: &Context, config: &BackupConfig) -> usize {
+    const LEAST: usize = 4 * 1024 * 1024;
+    let limit = config.memory_limit_bytes.unwrap_or(context.memory_bytes);
+    match config.max_bytes_per_second {
+        Some(rate) => limit.min(usize::try_from(rate.get()).unwrap_or(limit).max(LEAST)),
+        None => limit,
+    }
+}
