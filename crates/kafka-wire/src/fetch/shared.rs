@@ -93,8 +93,14 @@ impl Shared {
 
     /// Something is wrong with the log of a partition: tries again what may pass, and reports what does not.
     pub(super) async fn failed(&self, cursor: Cursor, problem: PartitionProblem) {
+        // A replica that only lags is waited for: the leader would name it again.
+        let lags = matches!(problem, PartitionProblem::EndMissing { .. });
         let error = cursor.error(problem);
-        self.retry_or_fail(cursor, error).await;
+        if lags {
+            self.try_later(cursor, error).await;
+        } else {
+            self.retry_or_fail(cursor, error).await;
+        }
     }
 
     /// Tries again what may pass, and reports what does not.
@@ -102,6 +108,10 @@ impl Shared {
     /// What may pass is for the router, after a pause: it asks the leader, even when the failure was a replica's.
     pub(super) async fn retry_or_fail(&self, mut cursor: Cursor, error: Error) {
         cursor.replica = None;
+        self.try_later(cursor, error).await;
+    }
+
+    async fn try_later(&self, mut cursor: Cursor, error: Error) {
         match cursor.streak.failed(error) {
             Ok(pause) => self.command(cursor, pause),
             Err(error) => _ = self.emit(&cursor, FetchEventKind::Failed(error)).await,
