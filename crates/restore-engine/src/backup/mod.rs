@@ -1,6 +1,6 @@
 //! Phase 1: topics and consumer groups of a cluster into a backup set.
 //!
-//! A run opens the set, or begins it, and goes on where the newest manifest ends: [`session`] has the order of the steps.
+//! A run opens the set, or begins it, and goes on where the newest manifest ends: `session` has the order of the steps.
 //! Segments are durable before a manifest names them, and a manifest is created once. So a crash, whenever it comes,
 //! leaves a set that opens, and perhaps objects that no reader looks at.
 //!

@@ -7,6 +7,7 @@ use segment_format::CapturedGroups;
 use tokio::time::Instant;
 
 use super::commit::Committer;
+use super::partition::PartitionReader;
 use super::report::Trouble;
 use super::segments::SegmentSink;
 use super::session::Session;
@@ -113,15 +114,11 @@ impl<'a> Reading<'a> {
 
     /// Commits everything: the end of a cycle. Returns what could not be read.
     pub(super) async fn finish(mut self, groups: CapturedGroups) -> Result<Vec<Trouble>> {
-        let troubles: Vec<Trouble> = self
-            .work
-            .partitions
-            .iter_mut()
-            .filter_map(|partition| partition.conclude())
-            .collect();
-        troubles.iter().for_each(|trouble| self.tell(trouble));
         self.flush_open().await;
         let segments = self.sink.close().await?;
+        let partitions = self.work.partitions.iter_mut();
+        let troubles: Vec<Trouble> = partitions.filter_map(PartitionReader::conclude).collect();
+        troubles.iter().for_each(|trouble| self.tell(trouble));
         self.commits
             .commit(self.work.snapshot(), segments, Some(groups))
             .await?;

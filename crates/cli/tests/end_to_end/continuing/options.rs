@@ -49,8 +49,10 @@ async fn transactions_are_read_as_the_isolation_level_says() {
     let committed = Stored::open(&folder, "committed").await.unwrap();
     assert_eq!(committed.records("isolated", 0).len(), 5);
     let all = Stored::open(&folder, "all").await.unwrap();
-    let mut options = ConsumeOptions::default();
-    options.isolation = Isolation::ReadUncommitted;
+    let options = ConsumeOptions {
+        isolation: Isolation::ReadUncommitted,
+        ..ConsumeOptions::default()
+    };
     let seen = java.consume("isolated", 0, &options).await.unwrap();
     assert_eq!(seen.len(), 20);
     all.holds("isolated", 0, &seen);

@@ -81,6 +81,8 @@ async fn the_second_of_two_contexts_loses_as_well() {
     generate(&java, "contexts", 2, 20_000).await;
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let yaml = backup_yaml("contexts", &cluster.bootstrap_servers(), &["contexts"]);
+    // Not looked at: the storage is given.
+    let yaml = yaml.replace("{backups}", "/nowhere");
     let slow =
         "backup:\n  max_bytes_per_second: 3000000\n  segment_max_bytes: 1048576\n  compression: none\n";
     let run = |yaml: String| {
@@ -92,6 +94,7 @@ async fn the_second_of_two_contexts_loses_as_well() {
     };
     let loser = tokio::spawn(run(yaml.clone() + slow));
     while storage.list("contexts/segments/").await.unwrap().is_empty() {
+        assert!(!loser.is_finished(), "{:?}", loser.await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let winner = run(yaml).await.unwrap();
