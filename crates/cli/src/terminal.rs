@@ -147,6 +147,7 @@ fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Backup => "backup",
         Phase::Restore => "restore",
+        Phase::Verify => "verify",
     }
 }
 
@@ -154,5 +155,6 @@ fn unit(phase: Phase) -> &'static str {
     match phase {
         Phase::Backup => "offsets",
         Phase::Restore => "records",
+        Phase::Verify => "bytes",
     }
 }

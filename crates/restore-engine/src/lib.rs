@@ -16,9 +16,12 @@
 
 pub mod backup;
 pub mod config;
+pub mod describe;
+pub mod orphans;
 pub mod reset;
 pub mod restore;
 pub mod storage;
+pub mod verify;
 
 mod catalog;
 mod concurrent;
