@@ -11,6 +11,8 @@ pub(crate) enum Ended {
     Done,
     /// Some of it was done; the printed report says what was not.
     Incomplete(String),
+    /// A check that found something; the printed report says what.
+    Found(String),
     /// Ended by a signal.
     Cancelled(Signal),
     /// Not done.
@@ -25,6 +27,7 @@ impl Ended {
         let (code, said) = match &self {
             Self::Done => (0, Ok(())),
             Self::Incomplete(what) => (3, writeln!(stderr, "incomplete: {what}")),
+            Self::Found(what) => (3, writeln!(stderr, "{what}")),
             Self::Cancelled(signal) => (
                 signal.exit_code(),
                 writeln!(stderr, "cancelled: what was begun does not count as done"),

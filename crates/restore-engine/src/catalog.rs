@@ -13,6 +13,9 @@ pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 /// Layers of a backup set that are read at the same time.
 const PARALLEL: usize = 16;
 
+/// Names that are asked for to find the newest manifest: one would do, but for what others may have put there.
+const FIRST_NAMES: usize = 8;
+
 /// Finds and opens what a storage holds.
 #[derive(Debug)]
 pub struct Catalog<'a> {
@@ -65,18 +68,21 @@ impl<'a> Catalog<'a> {
 
     /// A backup set as it is now.
     pub async fn open(&self, backup_id: &str) -> Result<BackupSet> {
-        let manifests = self.manifests(backup_id).await?;
-        let newest = manifests
-            .into_iter()
-            .find_map(|name| Some((layout::parse_manifest_name(&name)?.generation, name)));
-        let Some((generation, name)) = newest else {
+        let newest = self.newest_manifest(backup_id).await?;
+        let named = newest.and_then(|name| Some((layout::parse_manifest_name(&name)?.generation, name)));
+        let Some((generation, name)) = named else {
             return Err(self.unknown(backup_id).await);
         };
         self.open_generation(backup_id, generation, &name).await
     }
 
     /// One generation of a backup set, by the name of its manifest.
-    pub(crate) async fn open_generation(&self, backup_id: &str, generation: u64, name: &str) -> Result<BackupSet> {
+    pub(crate) async fn open_generation(
+        &self,
+        backup_id: &str,
+        generation: u64,
+        name: &str,
+    ) -> Result<BackupSet> {
         let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
         let damaged = |e| Error::damaged(name, e);
         let mut opening = Opening::new(backup_id, generation, &bytes).map_err(damaged)?;
@@ -107,7 +113,7 @@ impl<'a> Catalog<'a> {
             .into_iter()
             .find(|object| layout::parse_mapping_name(&object.name).is_some());
         let Some(newest) = newest else {
-            if self.manifests(backup_id).await?.is_empty() {
+            if self.newest_manifest(backup_id).await?.is_none() {
                 return Err(self.unknown(backup_id).await);
             }
             let place = self.context.storage.describe();
@@ -126,7 +132,7 @@ impl<'a> Catalog<'a> {
 
     /// An error when the set has a manifest already.
     pub(crate) async fn refuse_existing(&self, backup_id: &str) -> Result<()> {
-        let Some(newest) = self.manifests(backup_id).await?.into_iter().next() else {
+        let Some(newest) = self.newest_manifest(backup_id).await? else {
             return Ok(());
         };
         // Its age helps to decide; a manifest that does not open is still a backup that must not be written over.
@@ -142,6 +148,19 @@ impl<'a> Catalog<'a> {
             place: self.context.storage.describe(),
             made,
         })
+    }
+
+    /// Name of the set's newest manifest: the first in the listing, so that one request finds it.
+    async fn newest_manifest(&self, backup_id: &str) -> Result<Option<String>> {
+        let prefix = layout::manifests_prefix(backup_id);
+        let first = self.context.storage.list_first(&prefix, FIRST_NAMES).await?;
+        let there_are_more = first.len() == FIRST_NAMES;
+        let mut names = first.into_iter().map(|object| object.name);
+        match names.find(|name| layout::parse_manifest_name(name).is_some()) {
+            // What others have put there hides it.
+            None if there_are_more => Ok(self.manifests(backup_id).await?.into_iter().next()),
+            newest => Ok(newest),
+        }
     }
 
     /// Names of the set's manifests, newest first.

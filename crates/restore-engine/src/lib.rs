@@ -27,6 +27,8 @@ mod catalog;
 mod concurrent;
 mod context;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod observe;
 pub mod output;
 mod selection;

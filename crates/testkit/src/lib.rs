@@ -31,7 +31,7 @@ pub use java::{
     TopicDescription, TransactionEnd,
 };
 pub use proxy::{Alteration, Direction, FaultProxy, RequestFault, Rule, RuleHandle, api_key};
-pub use s3::S3Server;
+pub use s3::{S3Kind, S3Server};
 pub use tools::consumer_groups_script;
 
 mod archives;

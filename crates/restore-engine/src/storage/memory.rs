@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture};
+use super::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture, Unfinished};
 
 /// A map from names to bytes, shared by its clones.
 #[derive(Debug, Clone, Default)]
@@ -97,9 +97,14 @@ impl Storage for MemoryStorage {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>> {
+        self.list_first(prefix, usize::MAX)
+    }
+
+    fn list_first<'a>(&'a self, prefix: &'a str, limit: usize) -> StorageFuture<'a, Vec<ObjectMeta>> {
         let objects = self.objects();
         let matching = objects.iter().filter(|(name, _)| name.starts_with(prefix));
         ready(Ok(matching
+            .take(limit)
             .map(|(name, b)| ObjectMeta {
                 name: name.clone(),
                 bytes: b.len() as u64,
@@ -120,6 +125,15 @@ impl Storage for MemoryStorage {
 
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()> {
         self.objects().remove(name);
+        ready(Ok(()))
+    }
+
+    /// None: what a writer has is its own, and goes with it.
+    fn list_unfinished<'a>(&'a self, _: &'a str) -> StorageFuture<'a, Vec<Unfinished>> {
+        ready(Ok(Vec::new()))
+    }
+
+    fn abort_unfinished<'a>(&'a self, _: &'a Unfinished) -> StorageFuture<'a, ()> {
         ready(Ok(()))
     }
 

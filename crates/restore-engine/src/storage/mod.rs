@@ -50,12 +50,24 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Every object whose name starts with `prefix`, sorted by name.
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>>;
 
+    /// The first `limit` of what [`list`](Self::list) gives: one request, or one look into a folder, however many objects
+    /// there are behind them.
+    fn list_first<'a>(&'a self, prefix: &'a str, limit: usize) -> StorageFuture<'a, Vec<ObjectMeta>>;
+
     /// The next parts of the names below `prefix` (empty, or ending in `/`) that have more parts behind them: sorted,
     /// without the prefix and without the `/`.
     fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>>;
 
     /// Removes an object; no error when there is none.
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()>;
+
+    /// Objects whose name starts with `prefix` that were begun and have not ended. Writers at work look like those that
+    /// were killed: who removes them goes by their age. Some servers list only what is under a full name
+    /// (`docs/config.md`).
+    fn list_unfinished<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<Unfinished>>;
+
+    /// Removes what an unfinished object has left in the storage. No error when it is gone; a writer at work on it fails.
+    fn abort_unfinished<'a>(&'a self, unfinished: &'a Unfinished) -> StorageFuture<'a, ()>;
 
     /// For messages: "folder /backups".
     fn describe(&self) -> String;
@@ -77,6 +89,17 @@ pub struct ObjectMeta {
     pub name: String,
     /// Size in bytes.
     pub bytes: u64,
+}
+
+/// An object that was begun and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The object's name or, for files, that of the temporary file beside where it was to be.
+    pub name: String,
+    /// When it was begun or, for files, last written to: milliseconds since 1970 UTC, where the storage says it.
+    pub last_seen_ms: Option<i64>,
+    /// Tells it from others of the name.
+    id: String,
 }
 
 /// A storage operation that failed, and on what.

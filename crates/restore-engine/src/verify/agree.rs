@@ -28,7 +28,9 @@ pub(super) fn compare(
             pieces.any(|piece| (piece.topic, piece.partition) == (number, partition.partition))
         });
         if !named {
-            problems.push(format!("it holds {partition}, of which the manifest says nothing"));
+            problems.push(format!(
+                "it holds {partition}, of which the manifest says nothing"
+            ));
         }
     }
     let first = problems.first()?;
@@ -63,7 +65,11 @@ fn piece_differs(set: &BackupSet, piece: SegmentPartition, index: &Index) -> Opt
         ("records", found.records as i64, piece.records as i64),
         ("lowest timestamp", found.min_timestamp, piece.min_timestamp),
         ("highest timestamp", found.max_timestamp, piece.max_timestamp),
-        ("stored bytes", found.stored_bytes as i64, piece.stored_bytes as i64),
+        (
+            "stored bytes",
+            found.stored_bytes as i64,
+            piece.stored_bytes as i64,
+        ),
         ("blocks", i64::from(found.blocks), i64::from(piece.blocks)),
     ];
     let (field, found, said) = fields.into_iter().find(|(_, found, said)| found != said)?;

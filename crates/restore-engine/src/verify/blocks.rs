@@ -89,7 +89,10 @@ impl BlockCheck {
             let checked = next.and_then(|entry| self.batch(&entry, at));
             let batch = checked.map_err(|error| self.in_batch(entry, at, &error.to_string()))?;
             if found.is_some_and(|found| batch.header.base_offset <= found.last_offset) {
-                let problem = format!("its offset {} is not after the last one", batch.header.base_offset);
+                let problem = format!(
+                    "its offset {} is not after the last one",
+                    batch.header.base_offset
+                );
                 return Err(self.in_batch(entry, at, &problem));
             }
             add(&mut found, &batch);

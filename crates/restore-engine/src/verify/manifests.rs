@@ -103,7 +103,10 @@ fn holes(backup_id: &str, seen: &[u64]) -> Vec<Finding> {
     }
     let finding = |generation| {
         let name = layout::manifest_name(backup_id, generation);
-        Finding::missing(name, format!("generation {generation} was committed, and its manifest is not there"))
+        Finding::missing(
+            name,
+            format!("generation {generation} was committed, and its manifest is not there"),
+        )
     };
     missing.into_iter().map(finding).collect()
 }
@@ -113,7 +116,11 @@ fn other_layers(backup_id: &str, whole: &HashMap<u64, Whole>) -> Vec<Finding> {
     let mut other: Vec<u64> = whole
         .values()
         .flat_map(|manifest| &manifest.layers)
-        .filter(|layer| whole.get(&layer.generation).is_some_and(|found| found.own != **layer))
+        .filter(|layer| {
+            whole
+                .get(&layer.generation)
+                .is_some_and(|found| found.own != **layer)
+        })
         .map(|layer| layer.generation)
         .collect();
     other.sort_unstable();
@@ -137,7 +144,11 @@ async fn open(
     let opens = |generation: &u64| {
         whole.get(generation).is_some_and(|manifest| {
             let mut layers = manifest.layers.iter();
-            layers.all(|layer| whole.get(&layer.generation).is_some_and(|found| found.own == *layer))
+            layers.all(|layer| {
+                whole
+                    .get(&layer.generation)
+                    .is_some_and(|found| found.own == *layer)
+            })
         })
     };
     let mut candidates: Vec<u64> = match wanted {
@@ -160,14 +171,18 @@ async fn open(
                 return Ok(());
             }
             Err(Error::Damaged { object, problem }) => {
-                loaded.findings.push(Finding::new(object, ObjectStatus::Damaged, problem));
+                loaded
+                    .findings
+                    .push(Finding::new(object, ObjectStatus::Damaged, problem));
             }
             Err(Error::Storage(error)) => loaded.findings.push(Finding::of_storage(&name, &error)),
             Err(error) => return Err(error),
         }
     }
     loaded.notes.push(match wanted {
-        Some(generation) => format!("generation {generation} does not open, so that its segments cannot be checked"),
+        Some(generation) => {
+            format!("generation {generation} does not open, so that its segments cannot be checked")
+        }
         None => "no generation opens: nothing can be restored until manifests are back".to_owned(),
     });
     Ok(())

@@ -30,8 +30,8 @@ use crate::observe::{Event, Phase};
 
 pub use finding::{Finding, ObjectStatus};
 pub use report::{
-    Depth, GroupPosition, LostRange, PartitionReport, PartitionStatus, PositionStatus, SegmentCounts, Verdict,
-    VerifyReport,
+    Depth, GroupPosition, LostRange, PartitionReport, PartitionStatus, PositionStatus, SegmentCounts,
+    Verdict, VerifyReport,
 };
 pub use sample::{InvalidSample, Sample};
 
@@ -68,7 +68,9 @@ struct Shared {
 impl Shared {
     fn read(&self, bytes: u64) {
         let done = self.bytes_read.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.context.observer.event(&Event::Progress { done, bytes: done });
+        self.context
+            .observer
+            .event(&Event::Progress { done, bytes: done });
     }
 }
 
@@ -118,7 +120,12 @@ async fn verify(context: &Context, backup_id: &str, options: &VerifyOptions) -> 
     context.observer.event(&Event::Finished { phase: Phase::Verify });
     let mut affected = result::Affected::default();
     report.segments.checked = checked.len() as u64;
-    for Checked { batches, records, findings } in checked {
+    for Checked {
+        batches,
+        records,
+        findings,
+    } in checked
+    {
         report.batches += batches;
         report.records += records;
         report.objects.extend(findings);

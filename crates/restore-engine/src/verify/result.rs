@@ -32,7 +32,10 @@ impl Affected {
                         status: finding.status,
                         object: finding.object.clone(),
                     };
-                    self.lost.entry((range.topic, range.partition)).or_default().push(lost);
+                    self.lost
+                        .entry((range.topic, range.partition))
+                        .or_default()
+                        .push(lost);
                 }
             }
         }
@@ -53,7 +56,10 @@ impl Affected {
         let mut reports = Vec::new();
         for (number, topic) in set.incarnations() {
             for partition in &topic.partitions {
-                let lost = self.lost.remove(&(number, partition.partition)).unwrap_or_default();
+                let lost = self
+                    .lost
+                    .remove(&(number, partition.partition))
+                    .unwrap_or_default();
                 reports.push(report(topic, partition, lost));
             }
         }
@@ -73,7 +79,11 @@ fn report(topic: &Topic, partition: &Partition, lost: Vec<LostRange>) -> Partiti
         topic: topic.name.clone(),
         topic_id: topic.topic_id.to_string(),
         partition: partition.partition,
-        status: damage.chain(trouble).chain(gap).max().unwrap_or(PartitionStatus::Ok),
+        status: damage
+            .chain(trouble)
+            .chain(gap)
+            .max()
+            .unwrap_or(PartitionStatus::Ok),
         log_start_offset: partition.log_start_offset,
         end_offset: partition.end_offset,
         records: partition.records,
@@ -93,7 +103,9 @@ pub(super) fn positions(set: &BackupSet, partitions: &[PartitionReport]) -> Vec<
     let mut found = Vec::new();
     for group in set.groups() {
         for position in &group.offsets {
-            let partition = latest.get(&(position.topic.as_str(), position.partition)).copied();
+            let partition = latest
+                .get(&(position.topic.as_str(), position.partition))
+                .copied();
             if let Some(status) = position_status(partition, position.offset) {
                 found.push(GroupPosition {
                     group: group.group_id.clone(),

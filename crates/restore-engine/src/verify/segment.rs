@@ -52,7 +52,12 @@ pub(super) async fn check(shared: Arc<Shared>, job: SegmentJob) -> Result<Checke
             return Ok(checked);
         }
     };
-    let header = match shared.context.storage.get_range(&object, 0..HEADER_LEN as u64).await {
+    let header = match shared
+        .context
+        .storage
+        .get_range(&object, 0..HEADER_LEN as u64)
+        .await
+    {
         Ok(header) => header,
         Err(error) => {
             checked.findings.push(whole(Finding::of_storage(&object, &error)));
@@ -142,7 +147,10 @@ async fn check_blocks(
             Err(error) => {
                 whole = false;
                 let finding = Finding::of_storage(object, &error);
-                let finding = Finding { position: Some(first), ..finding };
+                let finding = Finding {
+                    position: Some(first),
+                    ..finding
+                };
                 checked.findings.push(hitting_all(finding, &blocks));
             }
         }

@@ -3,6 +3,8 @@
 //! - [`client`]: credentials, region, TLS, timeouts, retries
 //! - [`create`]: an object comes into being once, whatever is lost on the way and whatever the server knows
 //! - [`upload`]: large objects, in parts, side by side
+//! - [`list`]: names in order, all or the first
+//! - [`unfinished`]: uploads that nobody goes on with
 //! - [`read`]: objects and ranges of them, checked for length
 //! - [`failure`]: what a server says, and what to do about it
 //!
@@ -12,7 +14,9 @@
 mod client;
 mod create;
 mod failure;
+mod list;
 mod read;
+mod unfinished;
 mod upload;
 
 use std::ops::Range;
@@ -26,7 +30,7 @@ use self::client::Connection;
 use self::create::{Preconditions, Token};
 use self::failure::Failure;
 use self::upload::S3Writer;
-use super::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture};
+use super::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture, Unfinished};
 use crate::config::S3Config;
 
 /// Larger objects go in parts of this size. (Parts must be of 5 MiB at least, and some servers want all of one size.)
@@ -182,56 +186,6 @@ impl S3Storage {
             },
         }
     }
-
-    async fn list_keys(&self, prefix: &str, delimiter: Option<&str>) -> Result<Listing, StorageError> {
-        let client = self.client().await?;
-        let (mut found, mut continuation) = (Listing::default(), None);
-        loop {
-            let page = client
-                .list_objects_v2()
-                .bucket(self.bucket())
-                .prefix(self.key(prefix))
-                .set_delimiter(delimiter.map(str::to_owned))
-                .set_max_keys(self.shared.limits.keys_per_page)
-                .set_continuation_token(continuation)
-                .send()
-                .await
-                .map_err(|e| self.failed("list", &format!("{prefix}*"), &e.into()))?;
-            for object in page.contents() {
-                // Consoles mark "folders" with empty objects; the object of the probe is not part of any backup.
-                if let Some(name) = object.key().and_then(|key| self.name_of(key))
-                    && !name.ends_with('/')
-                    && name != create::PROBE
-                {
-                    found.objects.push(ObjectMeta {
-                        name: name.to_owned(),
-                        bytes: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-                    });
-                }
-            }
-            for folder in page.common_prefixes() {
-                let name = folder.prefix().and_then(|key| self.name_of(key));
-                found.folders.extend(
-                    name.and_then(|name| Some(name.strip_prefix(prefix)?.strip_suffix('/')?.to_owned())),
-                );
-            }
-            continuation = page.next_continuation_token().map(str::to_owned);
-            if continuation.is_none() {
-                break;
-            }
-        }
-        // Most servers sort; not all have to (S3's directory buckets do not).
-        found.objects.sort_by(|a, b| a.name.cmp(&b.name));
-        found.folders.sort();
-        found.folders.retain(|folder| !folder.is_empty());
-        Ok(found)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Listing {
-    objects: Vec<ObjectMeta>,
-    folders: Vec<String>,
 }
 
 impl Storage for S3Storage {
@@ -270,11 +224,15 @@ impl Storage for S3Storage {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>> {
-        Box::pin(async move { Ok(self.list_keys(prefix, None).await?.objects) })
+        Box::pin(async move { Ok(self.list_keys(prefix, None, usize::MAX).await?.objects) })
+    }
+
+    fn list_first<'a>(&'a self, prefix: &'a str, limit: usize) -> StorageFuture<'a, Vec<ObjectMeta>> {
+        Box::pin(async move { Ok(self.list_keys(prefix, None, limit).await?.objects) })
     }
 
     fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>> {
-        Box::pin(async move { Ok(self.list_keys(prefix, Some("/")).await?.folders) })
+        Box::pin(async move { Ok(self.list_keys(prefix, Some("/"), usize::MAX).await?.folders) })
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()> {
@@ -285,6 +243,14 @@ impl Storage for S3Storage {
                 _ => Ok(()),
             }
         })
+    }
+
+    fn list_unfinished<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<Unfinished>> {
+        Box::pin(self.list_uploads(prefix))
+    }
+
+    fn abort_unfinished<'a>(&'a self, unfinished: &'a Unfinished) -> StorageFuture<'a, ()> {
+        Box::pin(self.abort_upload(unfinished))
     }
 
     fn describe(&self) -> String {

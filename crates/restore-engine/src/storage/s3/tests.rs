@@ -2,17 +2,19 @@
 
 mod answers;
 mod fake;
+mod speed;
 
 use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use testkit::{Direction, FaultProxy, Rule, S3Server};
+use aws_sdk_s3::types::ServerSideEncryption;
+use testkit::{Direction, FaultProxy, Rule, S3Kind, S3Server};
 
 use super::upload::Upload;
 use super::*;
-use crate::config::{S3Credentials, Secret};
+use crate::config::{S3Credentials, S3Encryption, Secret};
 
 /// The least that S3 takes.
 const SMALL_PART: usize = 5 * 1024 * 1024;
@@ -46,10 +48,13 @@ fn bytes(length: usize) -> Bytes {
     (0..length).map(|n| (n / 1000) as u8).collect()
 }
 
-async fn unfinished_uploads(storage: &S3Storage) -> usize {
-    let request = storage.client().await.unwrap().list_multipart_uploads();
-    let listed = request.bucket(storage.bucket()).send().await.unwrap();
-    listed.uploads().len()
+/// By full names, as MinIO does not list them by a prefix.
+async fn unfinished_uploads(storage: &S3Storage, names: &[&str]) -> usize {
+    let mut count = 0;
+    for name in names {
+        count += storage.list_unfinished(name).await.unwrap().len();
+    }
+    count
 }
 
 async fn write(storage: &S3Storage, name: &str, content: &Bytes, piece: usize) -> Result<(), StorageError> {
@@ -80,7 +85,8 @@ async fn large_objects_go_in_parts_and_are_created_once_too() {
     }
     storage.put("whole", bytes(2 * SMALL_PART + 5)).await.unwrap();
     assert_eq!(storage.head("whole").await.unwrap(), 2 * SMALL_PART as u64 + 5);
-    assert_eq!(unfinished_uploads(&storage).await, 0);
+    let names = ["segments/1", "segments/2", "segments/3", "whole", create::PROBE];
+    assert_eq!(unfinished_uploads(&storage, &names).await, 0);
     assert_eq!(
         *storage.shared.complete_preconditions.get().unwrap(),
         Preconditions::Enforced
@@ -93,19 +99,19 @@ async fn what_is_given_up_leaves_no_parts_behind() {
     let content = bytes(3 * SMALL_PART);
     let mut writer = storage.create("a").await.unwrap();
     writer.write(vec![content.clone()]).await.unwrap();
-    assert_eq!(unfinished_uploads(&storage).await, 1);
+    assert_eq!(unfinished_uploads(&storage, &["a", "b"]).await, 1);
     drop(writer);
     let mut writer = storage.create("b").await.unwrap();
     writer.write(vec![content.clone()]).await.unwrap();
     let unfinished = writer.finish();
     drop(unfinished);
     for _ in 0..200 {
-        if unfinished_uploads(&storage).await == 0 {
+        if unfinished_uploads(&storage, &["a", "b"]).await == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(unfinished_uploads(&storage).await, 0);
+    assert_eq!(unfinished_uploads(&storage, &["a", "b"]).await, 0);
     assert!(storage.list("").await.unwrap().is_empty());
 }
 
@@ -117,10 +123,10 @@ fn an_upload_is_aborted_even_when_the_program_ends_with_it() {
         let storage = storage("program-ends").await;
         let mut writer = storage.create("a").await.unwrap();
         writer.write(vec![bytes(3 * SMALL_PART)]).await.unwrap();
-        assert_eq!(unfinished_uploads(&storage).await, 1);
+        assert_eq!(unfinished_uploads(&storage, &["a"]).await, 1);
     });
     first.shutdown_timeout(Duration::from_secs(2));
-    let left = runtime().block_on(async { unfinished_uploads(&storage("program-ends").await).await });
+    let left = runtime().block_on(async { unfinished_uploads(&storage("program-ends").await, &["a"]).await });
     assert_eq!(left, 0);
 }
 
@@ -159,6 +165,19 @@ async fn listings_go_over_pages_and_skip_what_is_not_ours() {
         ["0", "1", "2", "3", "4", "5", "6"]
     );
     assert_eq!(storage.list("c/3").await.unwrap().len(), 1);
+    // A "folder" comes first and is not ours: the first name is on the next page.
+    client
+        .put_object()
+        .bucket("pages")
+        .key("prod/b/")
+        .send()
+        .await
+        .unwrap();
+    let first = storage.list_first("b/", 1).await.unwrap();
+    assert_eq!(
+        first.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(),
+        ["b/0/x"]
+    );
 }
 
 /// A storage behind a proxy.
@@ -206,7 +225,7 @@ async fn a_lost_reply_to_a_completion_is_not_a_conflict() {
         }
     }
     assert_eq!(storage.head("segment").await.unwrap(), SMALL_PART as u64);
-    assert_eq!(unfinished_uploads(&storage).await, 0);
+    assert_eq!(unfinished_uploads(&storage, &["segment"]).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,7 +291,7 @@ async fn servers_that_ignore_conditions_are_found_out_and_guarded() {
     let lost = storage.confirm("object", &Token::new()).await;
     assert!(matches!(lost, Err(StorageError::Exists { .. })), "{lost:?}");
     assert_eq!(storage.list("").await.unwrap().len(), 2);
-    assert_eq!(unfinished_uploads(&storage).await, 0);
+    assert_eq!(unfinished_uploads(&storage, &["object", "large"]).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,4 +303,35 @@ async fn without_checksums_everything_works_too() {
     storage.put("small", Bytes::from_static(b"1")).await.unwrap();
     storage.put("large", content.clone()).await.unwrap();
     assert!(storage.get("large", content.len() as u64).await.unwrap() == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long suite: scripts/test-long"]
+async fn minio_encrypts_as_configured_and_lists_unfinished_uploads_by_name() {
+    let server = S3Server::start_kind(S3Kind::Minio).await.unwrap();
+    let key_id = Some("testkit".to_owned());
+    for (bucket, encryption, seen) in [
+        ("aes256", S3Encryption::S3, ServerSideEncryption::Aes256),
+        ("kms", S3Encryption::Kms { key_id }, ServerSideEncryption::AwsKms),
+    ] {
+        let mut config = config(&server, bucket);
+        config.encryption = encryption;
+        let storage = small(config);
+        let content = bytes(2 * SMALL_PART);
+        storage.put("small", Bytes::from_static(b"1")).await.unwrap();
+        storage.put("large", content.clone()).await.unwrap();
+        for name in ["small", "large"] {
+            let head = storage.client().await.unwrap().head_object();
+            let head = head.bucket(bucket).key(name).send().await.unwrap();
+            assert_eq!(head.server_side_encryption(), Some(&seen), "{name}");
+        }
+        assert!(storage.get("large", content.len() as u64).await.unwrap() == content);
+
+        let mut killed = storage.create("killed").await.unwrap();
+        killed.write(vec![content]).await.unwrap();
+        std::mem::forget(killed);
+        let left = storage.list_unfinished("killed").await.unwrap();
+        assert_eq!(left.len(), 1, "{left:?}");
+        storage.abort_unfinished(&left[0]).await.unwrap();
+    }
 }

@@ -1,7 +1,9 @@
 //! An S3 server: a real process with authentication on.
 //!
-//! versitygw, built once by Go into the cache folder, serves a temporary folder. It checks signatures, conditions and
-//! checksums. Buckets are folders.
+//! Built once by Go into the cache folder, it serves a temporary folder, in which buckets are folders. There are two
+//! [kinds](S3Kind); both check signatures, conditions and checksums.
+
+mod kind;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -13,13 +15,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::cache;
+pub use self::kind::S3Kind;
 use crate::error::{Error, Result};
 use crate::ports::PortLease;
-use crate::process::{run, starting, tail};
-
-/// The release that is built.
-const VERSION: &str = "v1.8.0";
+use crate::process::{starting, tail};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,6 +43,7 @@ wait $watcher
 /// A running S3 server. It ends, and its data is removed, when this value is dropped.
 #[derive(Debug)]
 pub struct S3Server {
+    kind: S3Kind,
     shell: Child,
     lease: PortLease,
     folder: TempDir,
@@ -58,15 +58,22 @@ impl S3Server {
 
     /// Starts a server on a free loopback port and waits until it answers. The first call on a machine builds it, which
     /// takes Go, the network and some minutes.
+    ///
+    /// It is of the default kind, or of that which `KAFKA_BACKUP_TEST_S3` names (`versitygw`, `minio`).
     pub async fn start() -> Result<Self> {
+        Self::start_kind(S3Kind::of_environment()?).await
+    }
+
+    /// The same, of a kind.
+    pub async fn start_kind(kind: S3Kind) -> Result<Self> {
         // A build blocks for minutes: not on a thread that others want to run on.
-        tokio::task::spawn_blocking(Self::start_blocking)
+        tokio::task::spawn_blocking(move || Self::start_blocking(kind))
             .await
             .map_err(|join| Error::io("starting an S3 server")(std::io::Error::other(join)))?
     }
 
-    fn start_blocking() -> Result<Self> {
-        let program = program()?;
+    fn start_blocking(kind: S3Kind) -> Result<Self> {
+        let program = kind.program()?;
         let folder = TempDir::new().map_err(Error::io("making a folder for an S3 server"))?;
         let lease = PortLease::take()?;
         let path = |name: &str| folder.path().join(name);
@@ -75,29 +82,21 @@ impl S3Server {
         }
         let log = File::create(path("output.log")).map_err(Error::io("opening an S3 server's log"))?;
         let errors = log.try_clone().map_err(Error::io("opening an S3 server's log"))?;
-        let address = format!("127.0.0.1:{}", lease.port());
         let mut command = Command::new("sh");
-        command
-            .args(["-c", SCRIPT, "sh"])
-            .arg(folder.path())
-            .arg(program)
-            .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--region", REGION])
-            .args([
-                "--port",
-                &address,
-                "--health",
-                "/health",
-                "--keep-alive",
-                "--quiet",
-            ])
-            // Metadata in files: not every file system that holds temporary folders has extended attributes.
-            .args(["posix", "--sidecar"])
-            .args([path("meta"), path("data")])
-            .stdin(Stdio::piped())
-            .stdout(log)
-            .stderr(errors);
+        command.args(["-c", SCRIPT, "sh"]).arg(folder.path()).arg(program);
+        kind.arguments(
+            &mut command,
+            &format!("127.0.0.1:{}", lease.port()),
+            folder.path(),
+        );
+        command.stdin(Stdio::piped()).stdout(log).stderr(errors);
         let shell = command.spawn().map_err(|source| starting("sh", source))?;
-        let mut server = Self { shell, lease, folder };
+        let mut server = Self {
+            kind,
+            shell,
+            lease,
+            folder,
+        };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -109,7 +108,7 @@ impl S3Server {
             if ended.map_err(Error::io("looking after an S3 server"))?.is_some() {
                 return Err(self.not_started("ended"));
             }
-            if is_healthy(self.address()) {
+            if is_healthy(self.address(), self.kind.health()) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -127,12 +126,17 @@ impl S3Server {
         }
     }
 
+    /// Which program it is.
+    pub fn kind(&self) -> S3Kind {
+        self.kind
+    }
+
     /// Makes a bucket, if it is not there.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
         fs::create_dir_all(self.bucket_folder(name)).map_err(Error::io("making a bucket"))
     }
 
-    /// Where the objects of a bucket are, as files by their names.
+    /// Where the objects of a bucket are: files by their names, or, of MinIO, folders by their names.
     pub fn bucket_folder(&self, name: &str) -> PathBuf {
         self.folder.path().join("data").join(name)
     }
@@ -180,25 +184,12 @@ impl Drop for S3Server {
     }
 }
 
-/// The program, built if it is not there yet.
-fn program() -> Result<PathBuf> {
-    let folder = cache::once(&format!("versitygw-{VERSION}"), |folder| {
-        let package = format!("github.com/versity/versitygw/cmd/versitygw@{VERSION}");
-        run(
-            "go",
-            Command::new("go")
-                .args(["install", &package])
-                .env("GOBIN", folder),
-        )
-    })?;
-    Ok(folder.join("versitygw"))
-}
-
-fn is_healthy(address: SocketAddr) -> bool {
+fn is_healthy(address: SocketAddr, path: &str) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut status = [0; 12];
         stream.read_exact(&mut status)?;
         Ok::<_, std::io::Error>(status.ends_with(b" 200"))

@@ -2,10 +2,16 @@
 //!
 //! Publishing goes by stages: the bytes are written to a temporary file in the folder of the object, synced, linked to
 //! the final name (a hard link fails when the name is taken: that is the create-only promise), and the folder is synced.
-//! A crash leaves at most a temporary file, which no listing shows.
+//! A crash leaves at most a temporary file, which no listing of objects shows.
+//!
+//! - [`stage`]: how a file is published
+//! - [`listing`]: what there is, and what was never published
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Read, Write};
+mod listing;
+mod stage;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,10 +19,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture};
-
-/// Marks files that are not published; no object name has it.
-const STAGED: &str = ".staged-";
+use self::stage::{Staged, write_all};
+use super::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture, Unfinished};
 
 /// Files below a folder, which need not exist before the first write.
 #[derive(Debug, Clone)]
@@ -38,14 +42,28 @@ impl FilesystemStorage {
 
     fn error(&self, action: &'static str, name: &str, source: io::Error) -> StorageError {
         let (name, place) = (name.to_owned(), self.place());
-        match source.kind() {
-            io::ErrorKind::NotFound => StorageError::NotFound { name, place },
-            io::ErrorKind::AlreadyExists => StorageError::Exists { name, place },
-            _ => StorageError::Io {
+        let advice = match source.kind() {
+            io::ErrorKind::NotFound => return StorageError::NotFound { name, place },
+            io::ErrorKind::AlreadyExists => return StorageError::Exists { name, place },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room there, or take another folder"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "mount it for writing, or take another folder",
+            io::ErrorKind::PermissionDenied => "give this user the right to it, or take another folder",
+            _ => "",
+        };
+        match advice {
+            "" => StorageError::Io {
                 action,
                 name,
                 place,
                 source,
+            },
+            advice => StorageError::Refused {
+                action,
+                name,
+                place,
+                problem: format!("{source}: {advice}"),
             },
         }
     }
@@ -156,19 +174,11 @@ impl Storage for FilesystemStorage {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>> {
-        let (this, prefix) = (self.clone(), prefix.to_owned());
-        // Only the folder that the prefix names can hold matches, and what lies below it.
-        let folder = prefix
-            .rsplit_once('/')
-            .map_or("", |(folder, _)| folder)
-            .to_owned();
-        self.run("list", &folder, move |path| {
-            let mut found = Vec::new();
-            collect(path, &this.root, &mut found).map_err(|e| this.error("list", &prefix, e))?;
-            found.retain(|object| object.name.starts_with(&prefix));
-            found.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(found)
-        })
+        self.list_objects(prefix, usize::MAX)
+    }
+
+    fn list_first<'a>(&'a self, prefix: &'a str, limit: usize) -> StorageFuture<'a, Vec<ObjectMeta>> {
+        self.list_objects(prefix, limit)
     }
 
     fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>> {
@@ -176,7 +186,7 @@ impl Storage for FilesystemStorage {
         self.run("list", &folder.clone(), move |path| {
             let failed = |e| this.error("list", &folder, e);
             let mut folders = Vec::new();
-            for entry in entries(path).map_err(failed)? {
+            for entry in listing::entries(path).map_err(failed)? {
                 if entry.file_type().map_err(failed)?.is_dir() {
                     folders.extend(entry.file_name().into_string().ok());
                 }
@@ -188,41 +198,22 @@ impl Storage for FilesystemStorage {
 
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()> {
         let (this, object) = (self.clone(), name.to_owned());
-        self.run("delete", name, move |path| match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(this.error("delete", &object, e)),
-            _ => Ok(()),
+        self.run("delete", name, move |path| {
+            listing::gone_is_fine(fs::remove_file(path)).map_err(|e| this.error("delete", &object, e))
         })
+    }
+
+    fn list_unfinished<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<Unfinished>> {
+        self.list_staged(prefix)
+    }
+
+    fn abort_unfinished<'a>(&'a self, unfinished: &'a Unfinished) -> StorageFuture<'a, ()> {
+        self.remove_staged(unfinished)
     }
 
     fn describe(&self) -> String {
         self.place()
     }
-}
-
-/// The entries of a folder; none when it does not exist, as a storage without objects has no folders.
-fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.collect(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(e),
-    }
-}
-
-fn collect(folder: &Path, root: &Path, found: &mut Vec<ObjectMeta>) -> io::Result<()> {
-    for entry in entries(folder)? {
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        if kind.is_dir() {
-            collect(&path, root, found)?;
-        } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
-            && !name.contains(STAGED)
-        {
-            found.push(ObjectMeta {
-                name: name.to_owned(),
-                bytes: entry.metadata()?.len(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Reads from a position without moving a shared cursor.
@@ -284,87 +275,5 @@ fn half_written() -> io::Error {
     io::Error::other("an earlier write to it failed")
 }
 
-fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut rest = slices.as_mut_slice();
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) if rest.iter().all(|slice| slice.is_empty()) => break,
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-/// A file that has no name of its own yet; removed when it is dropped.
-#[derive(Debug)]
-struct Staged {
-    file: File,
-    path: PathBuf,
-    target: PathBuf,
-}
-
-impl Staged {
-    fn new(target: &Path) -> io::Result<Self> {
-        let folder = target
-            .parent()
-            .ok_or_else(|| io::Error::other("not a file name"))?;
-        create_folders(folder)?;
-        // Random, as the folder may be shared with writers on other machines.
-        let name = format!("{STAGED}{:032x}", rand::random::<u128>());
-        let path = folder.join(name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok(Self {
-            file,
-            path,
-            target: target.to_owned(),
-        })
-    }
-
-    /// Durable first, visible second, and the visibility durable too.
-    fn publish(self) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::hard_link(&self.path, &self.target).map_err(|error| match error.kind() {
-            io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => io::Error::new(
-                error.kind(),
-                format!("{error} (backups need a file system with hard links, so that nothing is ever overwritten)"),
-            ),
-            _ => error,
-        })?;
-        if let Some(folder) = self.target.parent() {
-            sync_folder(folder)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // After publishing this removes the second name only; a failure leaves a file that no listing shows.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Makes the folders that are missing and syncs each parent, so that the new names survive a crash.
-fn create_folders(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent()
-        && !parent.as_os_str().is_empty()
-    {
-        create_folders(parent)?;
-        match fs::create_dir(folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => return sync_folder(parent),
-        }
-    }
-    fs::create_dir_all(folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
+#[cfg(test)]
+mod tests;
