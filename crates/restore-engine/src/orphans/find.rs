@@ -61,7 +61,7 @@ async fn segments_of(
     backup_id: &str,
     generation: u64,
     name: &str,
-) -> Result<Vec<String>, String> {
+) -> std::result::Result<Vec<String>, String> {
     let unknown = |problem: String| format!("what {name} names is not known: {problem}");
     let bytes = context.storage.get(name, MAX_DOCUMENT_BYTES).await;
     let bytes = bytes.map_err(|error| unknown(chain(&error)))?;

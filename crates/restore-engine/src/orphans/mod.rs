@@ -150,7 +150,7 @@ pub async fn delete(context: &Context, plan: &OrphanPlan) -> Result<Deleted> {
     Ok(report)
 }
 
-async fn remove(context: &Context, object: &str, named: &HashSet<String>) -> Result<(), String> {
+async fn remove(context: &Context, object: &str, named: &HashSet<String>) -> std::result::Result<(), String> {
     if layout::parse_segment_name(object).is_none() || named.contains(object) {
         return Err("a manifest names it now".to_owned());
     }

@@ -73,7 +73,12 @@ pub(super) async fn load(context: &Context, backup_id: &str, wanted: Option<u64>
     Ok(loaded)
 }
 
-async fn read(context: &Context, backup_id: &str, generation: u64, name: &str) -> Result<Whole, Finding> {
+async fn read(
+    context: &Context,
+    backup_id: &str,
+    generation: u64,
+    name: &str,
+) -> std::result::Result<Whole, Finding> {
     let bytes = context.storage.get(name, MAX_DOCUMENT_BYTES).await;
     let bytes = bytes.map_err(|error| Finding::of_storage(name, &error))?;
     let (manifest, own) = Manifest::decode(&bytes).map_err(|error| Finding::of_format(name, &error))?;

@@ -81,7 +81,7 @@ fn index_memory(segment: &Segment) -> usize {
     usize::try_from(blocks.saturating_mul(each)).unwrap_or(usize::MAX)
 }
 
-async fn read_end(shared: &Shared, object: &str, bytes: u64) -> Result<End, Finding> {
+async fn read_end(shared: &Shared, object: &str, bytes: u64) -> std::result::Result<End, Finding> {
     let storage = &shared.context.storage;
     let of_format = |error| Finding::of_format(object, &error);
     let Some(footer_at) = bytes.checked_sub(FOOTER_LEN as u64) else {
