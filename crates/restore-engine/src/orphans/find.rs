@@ -37,7 +37,7 @@ pub(super) async fn named(context: &Context, backup_id: &str) -> Result<Named> {
     let there = manifests.len() as u64;
     if newest.is_some_and(|newest| newest != there) {
         named.obstacle = Some(format!(
-            "{there} manifests are there, and the newest is that of generation {}: what the missing ones name is not known",
+            "{there} manifest(s) are there, and the newest is that of generation {}: what the missing ones name is not known",
             newest.unwrap_or(0)
         ));
     }

@@ -110,7 +110,7 @@ async fn nothing_goes_when_a_manifest_cannot_be_read_or_is_missing() {
             .obstacle
             .as_ref()
             .unwrap()
-            .contains("1 manifests are there"),
+            .contains("1 manifest(s) are there"),
         "{planned:#?}"
     );
     assert_eq!(planned.to_delete().count(), 0);

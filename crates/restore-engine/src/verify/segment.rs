@@ -70,7 +70,7 @@ pub(super) async fn check(shared: Arc<Shared>, job: SegmentJob) -> Result<Checke
     checked.findings.extend(differs);
     match shared.depth {
         Depth::Shallow => Ok(checked),
-        Depth::Full => check_blocks(&shared, &object, &segment, &header, end, checked).await,
+        Depth::Full => check_blocks(&shared, &object, &segment, &header, &end, checked).await,
     }
 }
 
@@ -120,7 +120,7 @@ async fn check_blocks(
     object: &str,
     segment: &Segment,
     header: &[u8],
-    end: End,
+    end: &End,
     mut checked: Checked,
 ) -> Result<Checked> {
     let mut check = BlockCheck::new(object);
