@@ -10,7 +10,7 @@ struct Site {
 }
 
 impl Site {
-    /// Two topics, of which `orders` has records in two partitions; retention has taken the first five of `orders-1`.
+    /// Two topics, of which `orders` has records in two partitions; the log of `orders-1` begins at offset 20.
     async fn start() -> Self {
         let cluster = Cluster::start(ClusterOptions::new()).await.unwrap();
         let java = JavaClient::of(&cluster).await.unwrap();
@@ -25,7 +25,7 @@ impl Site {
                 .await
                 .unwrap();
         }
-        java.delete_records("orders", 1, 5).await.unwrap();
+        java.delete_records("orders", 1, 20).await.unwrap();
         java.commit("billing", &[Commit::new("orders", 0, 7)])
             .await
             .unwrap();
@@ -73,13 +73,13 @@ async fn a_backup_is_described_checked_damaged_and_checked_again() {
             .must(&["list", "--config", "backup.yaml", "--format", "json"])
             .await,
     );
-    assert_eq!(listed[0]["newest"]["records"], 75);
+    assert_eq!(listed[0]["newest"]["records"], 60);
 
     let described = site.on_backup("describe", &[]).await;
     assert!(
         described
             .stdout
-            .contains("partition 1: offsets 5 to 39, 35 records"),
+            .contains("partition 1: offsets 20 to 39, 20 records"),
         "{described:?}"
     );
     assert!(described.stdout.contains("orders-0: 7"), "{described:?}");
@@ -129,7 +129,7 @@ async fn a_backup_is_described_checked_damaged_and_checked_again() {
     assert!(
         missing
             .stdout
-            .contains("orders-1 offsets 5 to 39 (of 5 to 39): missing"),
+            .contains("orders-1 offsets 20 to 39 (of 20 to 39): missing"),
         "{missing:?}"
     );
 
