@@ -98,6 +98,12 @@ impl Finding {
         Self::new(object, status, chain(error))
     }
 
+    /// The same, at this place when the error has not said a closer one.
+    pub(super) fn at(mut self, position: u64) -> Self {
+        self.position = self.position.or(Some(position));
+        self
+    }
+
     /// The same, hitting all that the segment holds.
     pub(super) fn of_segment(mut self, segment: &Segment) -> Self {
         self.affects = segment.partitions().map(AffectedRange::from).collect();

@@ -83,10 +83,10 @@ fn index_memory(segment: &Segment) -> usize {
 
 async fn read_end(shared: &Shared, object: &str, bytes: u64) -> std::result::Result<End, Finding> {
     let storage = &shared.context.storage;
-    let of_format = |error| Finding::of_format(object, &error);
     let Some(footer_at) = bytes.checked_sub(FOOTER_LEN as u64) else {
         return Err(Finding::damaged(object, Some(0), "it is too short for a segment"));
     };
+    let of_format = |error| Finding::of_format(object, &error).at(footer_at);
     let tail = storage.get_range(object, footer_at..bytes).await;
     let tail = tail.map_err(|error| Finding::of_storage(object, &error))?;
     let footer = Footer::decode(&tail, bytes).map_err(of_format)?;
@@ -103,7 +103,7 @@ async fn read_end(shared: &Shared, object: &str, bytes: u64) -> std::result::Res
 /// A damaged header costs no record: nothing but this check reads it.
 fn check_header(object: &str, segment: &Segment, header: &[u8]) -> Option<Finding> {
     match SegmentHeader::decode(header) {
-        Err(error) => Some(Finding::of_format(object, &error)),
+        Err(error) => Some(Finding::of_format(object, &error).at(0)),
         Ok(header) if header.writer_nonce != segment.id.writer_nonce => {
             let problem = format!(
                 "its header says writer {:016x}, its name says {:016x}: it is another segment than the one that was written",
