@@ -303,3 +303,19 @@ async fn generations_and_backups_that_are_not_there_are_errors() {
     let first = run(&context, "set", &of(1)).await.unwrap();
     assert_eq!((first.generation, first.records), (Some(1), 36));
 }
+
+#[tokio::test]
+async fn a_segment_with_all_checksums_right_is_still_compared_with_its_digest() {
+    let context = context();
+    backup(&context, "set").await;
+    let object = id(1, 2).object("set");
+    let mut other = bytes(&context, &object).await;
+    // The same segment, begun a millisecond later.
+    other[27] ^= 1;
+    let crc = kafka_wire::batch::crc32c(&other[..28]);
+    other[28..32].copy_from_slice(&crc.to_be_bytes());
+    replace(&context, &object, other).await;
+    let report = verified(&context).await;
+    assert!(report.objects[0].problem.contains("SHA-256"), "{report:#?}");
+    assert_eq!(lost(&report), [("audit".to_owned(), 0, 50, 62)]);
+}
