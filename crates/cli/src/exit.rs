@@ -11,6 +11,8 @@ pub(crate) enum Ended {
     Done,
     /// Some of it was done; the printed report says what was not.
     Incomplete(String),
+    /// A check that found something; the printed report says what.
+    Found(String),
     /// Ended by a signal.
     Cancelled {
         /// Which one.
@@ -31,6 +33,7 @@ impl Ended {
             Self::Done => (0, Ok(())),
             Self::Incomplete(what) => (3, writeln!(stderr, "incomplete: {what}")),
             Self::Cancelled { signal, left } => (signal.exit_code(), writeln!(stderr, "cancelled: {left}")),
+            Self::Found(what) => (3, writeln!(stderr, "{what}")),
             Self::Failed(error) => (1, writeln!(stderr, "error: {error:#}")),
         };
         // Nobody reads stderr: the status still tells.

@@ -167,6 +167,7 @@ fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Backup => "backup",
         Phase::Restore => "restore",
+        Phase::Verify => "verify",
     }
 }
 
@@ -174,5 +175,6 @@ fn unit(phase: Phase) -> &'static str {
     match phase {
         Phase::Backup => "offsets",
         Phase::Restore => "records",
+        Phase::Verify => "bytes",
     }
 }

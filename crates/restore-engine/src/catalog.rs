@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::{Error, Result, known_names};
 
 /// A manifest or mapping larger than this is not read: it would not be one of ours.
-const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Layers of a backup set that are read at the same time.
 const PARALLEL: usize = 16;
@@ -127,7 +127,13 @@ impl<'a> Catalog<'a> {
         self.open_generation(backup_id, generation, name).await
     }
 
-    async fn open_generation(&self, backup_id: &str, generation: u64, name: &str) -> Result<BackupSet> {
+    /// One generation of a backup set, by the name of its manifest.
+    pub(crate) async fn open_generation(
+        &self,
+        backup_id: &str,
+        generation: u64,
+        name: &str,
+    ) -> Result<BackupSet> {
         let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
         let damaged = |e| Error::damaged(name, e);
         let mut opening = Opening::new(backup_id, generation, &bytes).map_err(damaged)?;
@@ -212,7 +218,18 @@ impl<'a> Catalog<'a> {
             .collect())
     }
 
-    async fn unknown(&self, backup_id: &str) -> Error {
+    /// Generations that there are, with the names of their manifests, newest first.
+    pub(crate) async fn manifest_generations(&self, backup_id: &str) -> Result<Vec<(u64, String)>> {
+        let names = self.manifests(backup_id).await?;
+        let generation = |name: &String| Some(layout::parse_manifest_name(name)?.generation);
+        Ok(names
+            .into_iter()
+            .filter_map(|name| Some((generation(&name)?, name)))
+            .collect())
+    }
+
+    /// The error that says which backups there are.
+    pub(crate) async fn unknown(&self, backup_id: &str) -> Error {
         let known = match self.backups().await {
             Ok(found) => known_names(
                 "backups there",

@@ -81,6 +81,16 @@ pub enum Error {
         /// Which ones there are, in words.
         known: String,
     },
+    /// No such generation of a backup set.
+    #[error("backup `{backup_id}` has no generation {generation}: there are 1 to {newest}")]
+    UnknownGeneration {
+        /// The set.
+        backup_id: String,
+        /// What was asked for.
+        generation: u64,
+        /// The newest there is.
+        newest: u64,
+    },
     /// No restore of this backup has left a mapping.
     #[error(
         "backup `{backup_id}` in {place} has no offset mapping: no restore of it has been completed. Run `kafka-backup \

@@ -16,14 +16,19 @@
 
 pub mod backup;
 pub mod config;
+pub mod describe;
+pub mod orphans;
 pub mod reset;
 pub mod restore;
 pub mod storage;
+pub mod verify;
 
 mod catalog;
 mod concurrent;
 mod context;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod observe;
 pub mod output;
 mod selection;

@@ -15,6 +15,8 @@ pub enum Phase {
     Backup,
     /// Phase 2.
     Restore,
+    /// None of the guide's three: a backup is checked.
+    Verify,
 }
 
 /// What an observer is told.
@@ -29,12 +31,13 @@ pub enum Event {
         topics: usize,
         /// Partitions in the plan.
         partitions: usize,
-        /// Offsets to read (backup: an upper bound, as offsets have gaps) or records to write (restore).
+        /// Offsets to read (backup: an upper bound, as offsets have gaps) or records to write (restore), or bytes to
+        /// read (verify; 0 when that is not known).
         total: u64,
     },
     /// How far the phase is, since its start.
     Progress {
-        /// Offsets read or records written.
+        /// Offsets read, records written, or bytes read.
         done: u64,
         /// Bytes of record batches moved.
         bytes: u64,

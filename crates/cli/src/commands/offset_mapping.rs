@@ -4,23 +4,17 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::Context as _;
 use offset_mapping::{OffsetMapping, OffsetResetPlan, OffsetResetStrategy, Pairs, render};
-use restore_engine::config::StorageConfig;
-use restore_engine::{Catalog, Config, Context, output, storage};
+use restore_engine::{Catalog, output};
 
-use super::now_ms;
+use super::open_storage;
 use crate::args::{Format, OffsetMappingArgs};
 use crate::exit::Ended;
 
 pub(crate) async fn run(args: &OffsetMappingArgs) -> anyhow::Result<Ended> {
-    let storage = match &args.config {
-        Some(path) => Config::from_file(path)?.storage,
-        None => StorageConfig::Filesystem {
-            path: args.storage_path.clone(),
-            prefix: String::new(),
-        },
-    };
-    let context = Context::new(storage::open(&storage), now_ms());
-    let stored = Catalog::new(&context).newest_mapping(&args.backup_id).await;
+    let context = open_storage(&args.backup.storage)?;
+    let stored = Catalog::new(&context)
+        .newest_mapping(&args.backup.backup_id)
+        .await;
     let mut mapping = stored
         .context("the backup is looked for where --storage-path or --config say")?
         .mapping;

@@ -1,6 +1,7 @@
 //! The program as its users have it, on real Kafka clusters; what goes in and comes out is checked by the Java client.
 //!
 //! - [`bad_input`]: every mistake gets an error that says what to do
+//! - [`checking`]: a backup that is listed, described, verified, damaged and verified again; orphans
 //! - [`guide`]: the guide's configurations and commands word for word, its script run with Kafka's own tool
 //! - [`three_phases`]: a cluster backed up, stopped, restored elsewhere; every record and every position compared
 //! - [`continuing`]: backups that go on where the last run ended, run without end, or are cut short
@@ -17,6 +18,7 @@
 )]
 
 mod bad_input;
+mod checking;
 mod continuing;
 mod guide;
 mod positions;

@@ -18,3 +18,4 @@ pub use json::plan_json;
 pub use quote::visible;
 pub use script::reset_script;
 pub use text::{mapping_text, plan_text};
+pub use time::utc;

@@ -1,7 +1,7 @@
 //! Timestamps for people.
 
 /// A timestamp in milliseconds since the epoch as a date and time of day in UTC, to the second.
-pub(super) fn utc(milliseconds: i64) -> String {
+pub fn utc(milliseconds: i64) -> String {
     const DAY: i64 = 86_400;
     let seconds = milliseconds.div_euclid(1000);
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
