@@ -62,10 +62,10 @@ impl FilesystemStorage {
         wanted: impl Fn(&Path) -> bool + Send + 'static,
         describe: impl Fn(String, &fs::Metadata) -> T + Send + 'static,
     ) -> StorageFuture<'static, Vec<T>> {
-        let (this, prefix) = (self.clone(), prefix.to_owned());
         // Only the folder that the prefix names can hold matches, and what lies below it.
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-        self.run("list", &folder.to_owned(), move |path| {
+        let (this, prefix) = (self.clone(), prefix.to_owned());
+        self.run("list", folder, move |path| {
             let failed = |e| this.error("list", &prefix, e);
             let mut files = Vec::new();
             collect(path, &mut files).map_err(failed)?;
