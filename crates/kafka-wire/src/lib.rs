@@ -67,6 +67,10 @@ mod transactions;
 mod verdict;
 mod wire;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use connection::fuzzing;
+
 pub use cluster::{
     Broker, Cluster, Metadata, PartitionMetadata, PartitionResults, TopicFilter, TopicMetadata,
     TopicPartition,
