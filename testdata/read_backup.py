@@ -260,32 +260,21 @@ def list_block(segment, partition, position, descriptor):
     require(ends == (descriptor.base_offset, descriptor.last_offset), f"{what}: offsets of the batches")
 
 
-def summaries(segment):
+def summaries(segment, numbers):
     """What a manifest says of the partitions of a segment, from its blocks."""
     found = {}
-    for partition, _, block in segment.blocks:
-        key = (partition[0].decode(), partition[1])
-        entry = found.setdefault(
-            key,
-            {
-                "topic": key[0],
-                "partition": key[1],
-                "first_offset": block.base_offset,
-                "last_offset": 0,
-                "records": 0,
-                "min_timestamp": block.min_timestamp,
-                "max_timestamp": block.max_timestamp,
-                "stored_bytes": 0,
-                "blocks": 0,
-            },
+    for (topic, number, topic_id), _, block in segment.blocks:
+        known = (topic.decode(), topic_id)
+        require(known in numbers, f"no topic is known as {known[0]} with the id of the segment")
+        key = (numbers[known], number)
+        ends = (block.base_offset, block.last_offset)
+        first, _, records, oldest, newest, stored, blocks = found.get(
+            key, (*ends, 0, block.min_timestamp, block.max_timestamp, 0, 0)
         )
-        entry["last_offset"] = block.last_offset
-        entry["records"] += block.records
-        entry["min_timestamp"] = min(entry["min_timestamp"], block.min_timestamp)
-        entry["max_timestamp"] = max(entry["max_timestamp"], block.max_timestamp)
-        entry["stored_bytes"] += block_len(partition, block)
-        entry["blocks"] += 1
-    return list(found.values())
+        length = block_len((topic, number, topic_id), block)
+        times = (min(oldest, block.min_timestamp), max(newest, block.max_timestamp))
+        found[key] = (first, block.last_offset, records + block.records, *times, stored + length, blocks + 1)
+    return [[*key, *found[key]] for key in sorted(found)]
 
 
 def read_manifest(data):
@@ -299,57 +288,106 @@ def read_manifest(data):
     return json.loads(body)
 
 
-def check_manifest(manifest):
-    """What the document says about lists, and about topics and segments that must agree."""
-    check_sorted("topics", (topic["name"].encode() for topic in manifest["topics"]))
-    check_sorted("groups", (group["group_id"].encode() for group in manifest["groups"]))
-    check_sorted("segments", (segment["object"].encode() for segment in manifest["segments"]))
-    for group in manifest["groups"]:
-        check_sorted(group["group_id"], ((at["topic"].encode(), at["partition"]) for at in group["offsets"]))
-    pieces = {}
-    for segment in manifest["segments"]:
-        name = re.escape(encode_id(manifest["backup_id"])) + "/segments/" + "-".join(["[0-9a-f]{16}"] * 3) + ".segment"
-        require(re.fullmatch(name, segment["object"]), f"{segment['object']} is not a segment of this backup set")
-        for piece in segment["partitions"]:
-            pieces.setdefault((piece["topic"], piece["partition"]), []).append(piece)
-    for topic in manifest["topics"]:
+class State:
+    """A backup set: changes after changes, each checked against what was there before."""
+
+    def __init__(self):
+        self.topics, self.partitions, self.groups, self.segments = {}, {}, {}, {}
+
+    def apply(self, changes):
+        check_sorted("topics", (topic["number"] for topic in changes["topics"]))
+        check_sorted("partitions", ((entry["topic"], entry["partition"]) for entry in changes["partitions"]))
+        check_sorted("removed_groups", (group.encode() for group in changes["removed_groups"]))
+        check_sorted("groups", (group["group_id"].encode() for group in changes["groups"]))
+        check_sorted("segments", (segment["id"] for segment in changes["segments"]))
+        for topic in changes["topics"]:
+            self.apply_topic(topic)
+        pieces = {}
+        for segment in changes["segments"]:
+            require(re.fullmatch("-".join(["[0-9a-f]{16}"] * 3), segment["id"]), f"{segment['id']} is not the id of a segment")
+            require(segment["id"] not in self.segments, f"{segment['id']} is there twice")
+            check_sorted(segment["id"], (tuple(piece[:2]) for piece in segment["partitions"]))
+            self.segments[segment["id"]] = segment
+            for topic, partition, *piece in segment["partitions"]:
+                pieces.setdefault((topic, partition), []).append(piece)
+        for entry in changes["partitions"]:
+            self.apply_partition(entry, pieces.pop((entry["topic"], entry["partition"]), []))
+        require(not pieces, "segments hold partitions that have no entry")
+        for group_id in changes["removed_groups"]:
+            self.groups.pop(group_id, None)
+        for change in changes["groups"]:
+            self.apply_group(change)
+
+    def apply_topic(self, topic):
+        number = topic["number"]
         uuid.UUID(topic["topic_id"])
-        check_sorted(topic["name"], (partition["partition"] for partition in topic["partitions"]))
-        for partition in topic["partitions"]:
-            own = pieces.pop((topic["name"], partition["partition"]), [])
-            check_partition(f"{topic['name']}-{partition['partition']}", partition, own)
-    require(not pieces, "segments hold partitions that no topic lists")
+        identity = (topic["name"], topic["topic_id"])
+        if number in self.topics:
+            known = self.topics[number]
+            require((known["name"], known["topic_id"]) == identity, f"topic {number}: another one before")
+        else:
+            require(number == len(self.topics) + 1, f"topic {number}: not the next number")
+            taken = {(known["name"], known["topic_id"]) for known in self.topics.values()}
+            require(identity not in taken, f"topic {number}: it has another number")
+        self.topics[number] = topic
+
+    def apply_partition(self, entry, pieces):
+        key = (entry["topic"], entry["partition"])
+        what = "partition %d of topic %d" % (key[1], key[0])
+        require(key[0] in self.topics, f"{what}: no such topic")
+        new = dict(entry, first_offset=None, last_offset=None, records=0, gaps=[], end_offset=entry["log_start_offset"])
+        check_partition(what, self.partitions.get(key, new), entry, sorted(pieces))
+        self.partitions[key] = entry
+
+    def apply_group(self, change):
+        check_sorted(change["group_id"], ((at["topic"].encode(), at["partition"]) for at in change["offsets"]))
+        positions = dict(self.groups.get(change["group_id"], {}).get("positions", {}))
+        for at in change["gone"]:
+            positions.pop((at["topic"], at["partition"]), None)
+        positions.update({(at["topic"], at["partition"]): at for at in change["offsets"]})
+        self.groups[change["group_id"]] = dict(change, positions=positions)
 
 
-def check_partition(what, partition, pieces):
-    pieces = sorted(pieces, key=lambda piece: piece["first_offset"])
-    apart = all(left["last_offset"] < right["first_offset"] for left, right in zip(pieces, pieces[1:]))
+def check_partition(what, before, now, pieces):
+    ranges = [(before["last_offset"], before["last_offset"])] if before["last_offset"] is not None else []
+    ranges += [(piece[0], piece[1]) for piece in pieces]
+    apart = all(left[1] < right[0] for left, right in zip(ranges, ranges[1:]))
     require(apart, f"{what}: segments overlap")
-    first, last = (pieces[0]["first_offset"], pieces[-1]["last_offset"]) if pieces else (None, None)
-    require((partition["first_offset"], partition["last_offset"]) == (first, last), f"{what}: first and last offset")
-    require(sum(piece["records"] for piece in pieces) == partition["records"], f"{what}: number of records")
-    require(0 <= partition["log_start_offset"] <= partition["end_offset"], f"{what}: start and end")
-    require(last is None or last < partition["end_offset"], f"{what}: last offset is past the end")
-    gaps = partition["gaps"]
-    inside = all(0 <= gap["from"] < gap["to"] <= partition["end_offset"] for gap in gaps)
+    first = before["first_offset"] if before["first_offset"] is not None else (pieces[0][0] if pieces else None)
+    last = ranges[-1][1] if ranges else None
+    require((now["first_offset"], now["last_offset"]) == (first, last), f"{what}: first and last offset")
+    require(before["records"] + sum(piece[2] for piece in pieces) == now["records"], f"{what}: number of records")
+    require(before["log_start_offset"] == now["log_start_offset"] >= 0, f"{what}: start")
+    require(before["end_offset"] <= now["end_offset"], f"{what}: end goes back")
+    require(last is None or last < now["end_offset"], f"{what}: last offset is past the end")
+    gaps = now["gaps"]
+    require(gaps[: len(before["gaps"])] == before["gaps"], f"{what}: gaps of before")
+    inside = all(0 <= gap["from"] < gap["to"] <= now["end_offset"] for gap in gaps)
     require(inside and all(left["to"] <= right["from"] for left, right in zip(gaps, gaps[1:])), f"{what}: gaps")
 
 
-def list_manifest(manifest):
+def list_state(manifest, state):
     print(f"  generation {manifest['generation']} of {manifest['created_at']} by {manifest['created_by']}")
+    print(f"  made of {len(manifest['layers'])} layers and its own changes; complete: {manifest['complete']}")
     print(f"  cluster {manifest['cluster_id']}, source cluster id {manifest['source_cluster_id']}")
-    for topic in manifest["topics"]:
-        print(f"  topic {topic['name']} {topic['topic_id']} {json.dumps(topic['configs'])}")
-        for partition in topic["partitions"]:
+    current = {topic["name"]: number for number, topic in sorted(state.topics.items())}
+    for number, topic in sorted(state.topics.items()):
+        which = "" if current[topic["name"]] == number else " (before it was deleted)"
+        print(f"  topic {number} {topic['name']}{which} {topic['topic_id']} {json.dumps(topic['configs'])}")
+        for (of_topic, _), partition in sorted(state.partitions.items()):
+            if of_topic != number:
+                continue
             gaps = "".join(f", gap {gap['from']} to {gap['to']} ({gap['cause']})" for gap in partition["gaps"])
+            trouble = f", trouble: {partition['trouble']}" if partition["trouble"] else ""
             print(
                 f"    partition {partition['partition']}: {partition['log_start_offset']} to {partition['end_offset']},"
-                f" stored {partition['first_offset']} to {partition['last_offset']}, {partition['records']} records{gaps}"
+                f" stored {partition['first_offset']} to {partition['last_offset']},"
+                f" {partition['records']} records{gaps}{trouble}"
             )
-    for group in manifest["groups"]:
-        print(f"  group {json.dumps(group['group_id'])} ({group['kind']}, {group['state']})")
-        for at in group["offsets"]:
-            print(f"    {at['topic']}-{at['partition']}: {at['offset']} {json.dumps(at['metadata'])}")
+    for group_id, group in sorted(state.groups.items()):
+        print(f"  group {json.dumps(group_id)} ({group['kind']}, {group['state']})")
+        for (topic, partition), at in sorted(group["positions"].items()):
+            print(f"    {topic}-{partition}: {at['offset']} {json.dumps(at['metadata'])}")
 
 
 def read_object(folder, name):
@@ -357,17 +395,29 @@ def read_object(folder, name):
         return file.read()
 
 
-def check_segment(folder, described, topic_ids):
-    data = read_object(folder, described["object"])
-    print(f"  segment {described['object']}: {len(data)} bytes")
+def check_segment(folder, name, described, numbers):
+    data = read_object(folder, name)
+    print(f"  segment {name}: {len(data)} bytes")
     segment = Segment(data)
     for block in segment.blocks:
         list_block(segment, *block)
-        require(topic_ids[block[0][0].decode()] == block[0][2], "topic id is not that of the manifest")
-    require(described["object"].endswith(f"-{segment.nonce:016x}.segment"), "writer nonce is not that of the name")
-    require(summaries(segment) == described["partitions"], "the manifest describes other blocks")
+    require(described["id"].endswith(f"-{segment.nonce:016x}"), "writer nonce is not that of the name")
+    require(summaries(segment, numbers) == described["partitions"], "the manifest describes other blocks")
     require(len(data) == described["bytes"], "length is not that of the manifest")
     require(hashlib.sha256(data).hexdigest() == described["sha256"], "SHA-256 is not that of the manifest")
+
+
+def manifest_name(generation):
+    return f"{(1 << 64) - 1 - generation:016x}-{generation}.manifest"
+
+
+def read_generation(folder, encoded, file):
+    """The manifest of a file, which says what its name says; and its bytes."""
+    data = read_object(folder, f"{encoded}/manifests/{file}")
+    manifest = read_manifest(data)
+    require(file == manifest_name(manifest["generation"]), "generation is not that of the name")
+    require(encode_id(manifest["backup_id"]) == encoded, "backup id is not that of the name")
+    return manifest, data
 
 
 def check_backup(folder, encoded):
@@ -376,19 +426,27 @@ def check_backup(folder, encoded):
     print(f"backup {json.dumps(backup_id)}")
     manifests = sorted(os.listdir(os.path.join(folder, encoded, "manifests")), key=str.encode)
     require(manifests, "no manifest")
-    name = f"{encoded}/manifests/{manifests[0]}"
-    place = name
+    place = newest_place = f"{encoded}/manifests/{manifests[0]}"
     try:
-        manifest = read_manifest(read_object(folder, name))
-        generation = manifest["generation"]
-        require(manifests[0] == f"{(1 << 64) - 1 - generation:016x}-{generation}.manifest", "generation is not that of the name")
-        require(manifest["backup_id"] == backup_id, "backup id is not that of the name")
-        check_manifest(manifest)
-        list_manifest(manifest)
-        topic_ids = {topic["name"]: uuid.UUID(topic["topic_id"]).bytes for topic in manifest["topics"]}
-        for described in manifest["segments"]:
-            place = described["object"]
-            check_segment(folder, described, topic_ids)
+        newest, _ = read_generation(folder, encoded, manifests[0])
+        layers = newest["layers"]
+        require(len(layers) <= 65536, "too many layers")
+        check_sorted("layers", [layer["generation"] for layer in layers] + [newest["generation"]])
+        state = State()
+        for layer in layers:
+            file = manifest_name(layer["generation"])
+            place = f"{encoded}/manifests/{file}"
+            manifest, data = read_generation(folder, encoded, file)
+            digest = re.match(rb"[^\n]*sha256:([0-9a-f]{64})\n", data)[1].decode()
+            require((len(data), digest) == (layer["bytes"], layer["sha256"]), "not the layer that was meant")
+            state.apply(manifest["changes"])
+        place = newest_place
+        state.apply(newest["changes"])
+        list_state(newest, state)
+        numbers = {(topic["name"], uuid.UUID(topic["topic_id"]).bytes): number for number, topic in state.topics.items()}
+        for described in sorted(state.segments.values(), key=lambda segment: segment["id"]):
+            place = f"{encoded}/segments/{described['id']}.segment"
+            check_segment(folder, place, described, numbers)
     except (Damaged, OSError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{place}: {error}") from error
 
@@ -397,7 +455,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
-        for encoded in sorted(os.listdir(sys.argv[1]), key=str.encode):
+        folders = (name for name in os.listdir(sys.argv[1]) if name != ".kafka-backup-probe")
+        for encoded in sorted(folders, key=str.encode):
             check_backup(sys.argv[1], encoded)
     except (Damaged, OSError) as error:
         print(f"read_backup.py: {error}", file=sys.stderr)

@@ -1,13 +1,17 @@
 //! What a storage holds: backup sets, their manifests, and the mappings that restores have left beside them.
 
 use offset_mapping::OffsetMapping;
-use segment_format::{Manifest, layout};
+use segment_format::{BackupSet, Opening, layout};
 
+use crate::concurrent::map_bounded;
 use crate::context::Context;
 use crate::error::{Error, Result, known_names};
 
 /// A manifest or mapping larger than this is not read: it would not be one of ours.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Layers of a backup set that are read at the same time.
+const PARALLEL: usize = 16;
 
 /// Finds and opens what a storage holds.
 #[derive(Debug)]
@@ -59,21 +63,36 @@ impl<'a> Catalog<'a> {
         Ok(found)
     }
 
-    /// The newest manifest of a backup.
-    pub async fn open(&self, backup_id: &str) -> Result<Manifest> {
+    /// A backup set as it is now.
+    pub async fn open(&self, backup_id: &str) -> Result<BackupSet> {
         let manifests = self.manifests(backup_id).await?;
-        let Some(name) = manifests.first() else {
+        let newest = manifests
+            .into_iter()
+            .find_map(|name| Some((layout::parse_manifest_name(&name)?.generation, name)));
+        let Some((generation, name)) = newest else {
             return Err(self.unknown(backup_id).await);
         };
+        self.open_generation(backup_id, generation, &name).await
+    }
+
+    async fn open_generation(&self, backup_id: &str, generation: u64, name: &str) -> Result<BackupSet> {
         let bytes = self.context.storage.get(name, MAX_DOCUMENT_BYTES).await?;
-        let manifest = Manifest::decode(&bytes).map_err(|e| Error::damaged(name, e))?;
-        if manifest.backup_id != backup_id {
-            return Err(Error::damaged(
-                name,
-                format!("it is the manifest of backup `{}`", manifest.backup_id),
-            ));
+        let damaged = |e| Error::damaged(name, e);
+        let mut opening = Opening::new(backup_id, generation, &bytes).map_err(damaged)?;
+        let wanted: Vec<_> = opening.wanted().collect();
+        for wanted in wanted.chunks(PARALLEL) {
+            let layers = map_bounded(wanted.to_vec(), PARALLEL, |layer| {
+                let context = self.context.clone();
+                async move {
+                    let bytes = context.storage.get(&layer.object, layer.bytes).await?;
+                    Ok((layer.object, bytes))
+                }
+            });
+            for (object, bytes) in layers.await? {
+                opening.add(&bytes).map_err(|e| Error::damaged(&object, e))?;
+            }
         }
-        Ok(manifest)
+        opening.finish().map_err(damaged)
     }
 
     /// The mapping of the latest restore of a backup.
@@ -111,9 +130,9 @@ impl<'a> Catalog<'a> {
         };
         // Its age helps to decide; a manifest that does not open is still a backup that must not be written over.
         let made = match self.open(backup_id).await {
-            Ok(manifest) => format!(
+            Ok(set) => format!(
                 "{} s ago",
-                (self.context.now_ms - manifest.created_at).max(0) / 1000
+                (self.context.now_ms - set.facts().created_at).max(0) / 1000
             ),
             Err(_) => format!("but {newest} does not open"),
         };

@@ -54,6 +54,22 @@ pub(crate) fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// A digest as 64 lower-case digits, for serde's `with`.
+pub(crate) mod hex_digest {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::hex(digest))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        super::unhex(&text).ok_or_else(|| D::Error::custom("a SHA-256 is not 64 lower-case digits"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -55,6 +55,7 @@ pub mod layout;
 pub mod manifest;
 mod partition;
 mod reader;
+mod set;
 mod writer;
 
 pub use block::{BlockEntry, BlockMeta, EncodedBlock, MAX_BLOCK_LEN, decode_block, encode_block};
@@ -66,4 +67,8 @@ pub use index::Index;
 pub use manifest::Manifest;
 pub use partition::{MAX_TOPIC_LEN, PartitionRef, TopicId};
 pub use reader::{check_segment, scan_blocks};
+pub use set::{
+    BackupSet, CapturedGroups, Commit, LayerSize, MergePolicy, NewSegment, Opening, PlannedCommit,
+    WantedLayer,
+};
 pub use writer::{PartitionSummary, SegmentSummary, SegmentWriter};

@@ -7,12 +7,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::block::{BlockEntry, EncodedBlock};
-use crate::checksum::hex;
 use crate::error::{Error, Result};
 use crate::footer::{FOOTER_LEN, Footer, MAX_INDEX_LEN};
 use crate::header::SegmentHeader;
 use crate::index::{INDEX_BLOCK_LEN, INDEX_FIXED_LEN, INDEX_PARTITION_LEN, Index};
-use crate::manifest::{Segment, SegmentPartition};
 use crate::partition::PartitionRef;
 
 /// Writes one segment. It does no I/O: each call returns the bytes to append to the object, in order.
@@ -201,24 +199,6 @@ pub struct PartitionSummary {
     pub blocks: u64,
 }
 
-impl SegmentSummary {
-    /// What a manifest says of the segment, which is stored under the name `object`
-    /// (see [`layout::segment_name`](crate::layout::segment_name)).
-    pub fn to_manifest(&self, object: String) -> Segment {
-        let partitions = self
-            .partitions
-            .iter()
-            .map(PartitionSummary::to_manifest)
-            .collect();
-        Segment {
-            object,
-            bytes: self.bytes,
-            sha256: hex(&self.sha256),
-            partitions,
-        }
-    }
-}
-
 impl PartitionSummary {
     fn of_block(block: &BlockEntry) -> Self {
         Self {
@@ -243,20 +223,6 @@ impl PartitionSummary {
         self.max_timestamp = self.max_timestamp.max(block.meta.max_timestamp);
         self.stored_bytes += range.end - range.start;
         self.blocks += 1;
-    }
-
-    fn to_manifest(&self) -> SegmentPartition {
-        SegmentPartition {
-            topic: self.partition.topic.to_string(),
-            partition: self.partition.partition,
-            first_offset: self.first_offset,
-            last_offset: self.last_offset,
-            records: self.records,
-            min_timestamp: self.min_timestamp,
-            max_timestamp: self.max_timestamp,
-            stored_bytes: self.stored_bytes,
-            blocks: self.blocks,
-        }
     }
 }
 

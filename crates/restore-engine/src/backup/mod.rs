@@ -17,7 +17,7 @@ mod topics;
 use std::collections::BTreeSet;
 
 use kafka_wire::{Cluster, ClusterConfig};
-use segment_format::{Manifest, layout};
+use segment_format::{BackupSet, CapturedGroups, Commit, layout};
 
 use crate::catalog::Catalog;
 use crate::config::BackupConfig;
@@ -119,6 +119,7 @@ async fn backup_from(
     let mut topics = topics::describe(cluster, context, &selection).await?;
     let names: BTreeSet<String> = topics.iter().map(|topic| topic.name.clone()).collect();
 
+    let captured_at = context.now_ms;
     let groups = groups::capture(cluster, &names).await?;
     topics::capture_ranges(cluster, &mut topics).await?;
     let partitions = topics.iter().map(|topic| topic.partitions.len()).sum();
@@ -143,46 +144,50 @@ async fn backup_from(
     let sink = segments::SegmentSink::start(context, target);
     let segments = read::read_all(cluster, context, config.compression, &mut topics, sink).await?;
 
-    let manifest = Manifest {
-        backup_id: backup_id.to_owned(),
-        generation: FIRST_GENERATION,
+    let mut set = BackupSet::empty(backup_id);
+    let commit = Commit {
         created_at: context.now_ms,
         created_by: concat!("kafka-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
         cluster_id: cluster.cluster_id(),
         source_cluster_id: config.source_cluster_id.clone(),
         offset_headers: config.include_offset_headers,
+        complete: true,
         topics,
-        groups,
+        groups: Some(CapturedGroups { captured_at, groups }),
         segments,
     };
-    let report = commit(context, &manifest).await?;
+    let manifest = commit_to(context, &mut set, commit).await?;
     context.observer.event(&Event::Finished { phase: Phase::Backup });
-    Ok(report)
+    Ok(report(&set, manifest))
 }
 
 /// A set has one generation until there are backups that continue one.
 const FIRST_GENERATION: u64 = 1;
 
-/// Creates the manifest: from here on the backup exists.
-async fn commit(context: &Context, manifest: &Manifest) -> Result<BackupReport> {
-    let name = layout::manifest_name(&manifest.backup_id, manifest.generation);
-    let bytes = manifest
-        .encode()
-        .map_err(|e| Error::Internal(format!("the manifest could not be encoded: {e}")))?;
-    context.storage.put(&name, bytes.into()).await?;
+/// Creates the manifest: from here on the backup exists. Returns its name.
+async fn commit_to(context: &Context, set: &mut BackupSet, commit: Commit) -> Result<String> {
+    let unfit = |e| Error::Internal(format!("the manifest could not be made: {e}"));
+    let planned = set.plan_commit(commit).map_err(unfit)?;
+    let planned = planned.ok_or_else(|| Error::Internal("the first commit says nothing".to_owned()))?;
+    let name = planned.object().to_owned();
+    context.storage.put(&name, planned.bytes().clone()).await?;
+    set.apply(planned).map_err(unfit)?;
+    Ok(name)
+}
 
-    let partitions = || manifest.topics.iter().flat_map(|topic| &topic.partitions);
+fn report(set: &BackupSet, manifest: String) -> BackupReport {
+    let partitions = || set.topics().flat_map(|topic| &topic.partitions);
     let gaps = partitions().flat_map(|p| &p.gaps);
-    Ok(BackupReport {
-        backup_id: manifest.backup_id.clone(),
-        manifest: name,
-        topics: manifest.topics.len(),
+    BackupReport {
+        backup_id: set.backup_id().to_owned(),
+        manifest,
+        topics: set.topics().len(),
         partitions: partitions().count(),
         records: partitions().map(|p| p.records).sum(),
         aborted_records: partitions().map(|p| p.aborted_records).sum(),
-        groups: manifest.groups.len(),
-        segments: manifest.segments.len(),
-        bytes: manifest.segments.iter().map(|s| s.bytes).sum(),
+        groups: set.groups().len(),
+        segments: set.segments().len(),
+        bytes: set.segments().iter().map(|s| s.bytes).sum(),
         lost_offsets: gaps.map(|gap| (gap.to - gap.from) as u64).sum(),
-    })
+    }
 }

@@ -9,8 +9,8 @@ use kafka_wire::{
     ByteBudget, Cluster, FetchEvent, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
     FetchedBatches,
 };
-use segment_format::manifest::{Gap, GapCause, Partition, Segment, Topic};
-use segment_format::{Compression, PartitionRef};
+use segment_format::manifest::{Gap, GapCause, Partition, Topic};
+use segment_format::{Compression, NewSegment, PartitionRef};
 
 use super::blocks::BlockBuilder;
 use super::segments::SegmentSink;
@@ -33,7 +33,7 @@ pub(super) async fn read_all(
     compression: Compression,
     topics: &mut [Topic],
     sink: SegmentSink,
-) -> Result<Vec<Segment>> {
+) -> Result<Vec<NewSegment>> {
     let mut reading = Reading::new(cluster, context, compression, topics, sink);
     reading.run().await?;
     let Reading { readers, sink, .. } = reading;

@@ -1,7 +1,7 @@
 //! Blocks into segments: compressed side by side, written in order, each segment published once it is full.
 
-use segment_format::manifest::Segment;
-use segment_format::{EncodedBlock, PartitionRef, SegmentWriter, encode_block, layout};
+use segment_format::manifest::SegmentId;
+use segment_format::{EncodedBlock, NewSegment, PartitionRef, SegmentWriter, encode_block};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -21,7 +21,7 @@ const ZSTD_LEVEL: i32 = 1;
 pub(super) struct SegmentSink {
     context: Context,
     queue: mpsc::Sender<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>,
-    task: JoinSet<Result<Vec<Segment>>>,
+    task: JoinSet<Result<Vec<NewSegment>>>,
 }
 
 /// Where segments of a run go.
@@ -76,7 +76,7 @@ impl SegmentSink {
     }
 
     /// Publishes what is still open and returns all segments in the order of their numbers.
-    pub(super) async fn finish(mut self) -> Result<Vec<Segment>> {
+    pub(super) async fn finish(mut self) -> Result<Vec<NewSegment>> {
         drop(self.queue);
         let ended = self
             .task
@@ -91,12 +91,12 @@ struct Writing {
     context: Context,
     target: SegmentTarget,
     open: Option<OpenSegment>,
-    segments: Vec<Segment>,
-    publishing: JoinSet<Result<Segment>>,
+    segments: Vec<NewSegment>,
+    publishing: JoinSet<Result<NewSegment>>,
 }
 
 struct OpenSegment {
-    name: String,
+    id: SegmentId,
     writer: SegmentWriter,
     object: Box<dyn ObjectWriter>,
 }
@@ -105,7 +105,7 @@ impl Writing {
     async fn run(
         mut self,
         mut blocks: mpsc::Receiver<(PartitionRef, JoinHandle<Result<EncodedBlock>>)>,
-    ) -> Result<Vec<Segment>> {
+    ) -> Result<Vec<NewSegment>> {
         let mut number = 0;
         while let Some((partition, encoded)) = blocks.recv().await {
             let block = encoded
@@ -131,22 +131,24 @@ impl Writing {
         while let Some(published) = self.publishing.join_next().await {
             self.segments.push(flatten(published)?);
         }
-        self.segments.sort_by(|a, b| a.object.cmp(&b.object));
+        self.segments.sort_by_key(|segment| segment.id);
         Ok(self.segments)
     }
 
     async fn begin(&self, number: u64) -> Result<OpenSegment> {
-        let SegmentTarget {
-            backup_id,
-            generation,
-            writer_nonce,
-            ..
-        } = &self.target;
-        let name = layout::segment_name(backup_id, *generation, number, *writer_nonce);
-        let mut object = self.context.storage.create(&name).await?;
-        let writer = SegmentWriter::new(*writer_nonce, self.context.now_ms);
+        let id = SegmentId {
+            generation: self.target.generation,
+            sequence: number,
+            writer_nonce: self.target.writer_nonce,
+        };
+        let mut object = self
+            .context
+            .storage
+            .create(&id.object(&self.target.backup_id))
+            .await?;
+        let writer = SegmentWriter::new(id.writer_nonce, self.context.now_ms);
         object.write(vec![writer.header_bytes()]).await?;
-        Ok(OpenSegment { name, writer, object })
+        Ok(OpenSegment { id, writer, object })
     }
 
     async fn add(
@@ -156,7 +158,7 @@ impl Writing {
         block: EncodedBlock,
     ) -> Result<OpenSegment> {
         let OpenSegment {
-            name,
+            id,
             mut writer,
             mut object,
         } = open;
@@ -166,15 +168,15 @@ impl Writing {
             (writer, pieces)
         });
         let (writer, pieces) = worked.await?;
-        let pieces = pieces.map_err(|e| Error::Internal(format!("{name}: {e}")))?;
+        let pieces = pieces.map_err(|e| Error::Internal(format!("segment {id}: {e}")))?;
         object.write(pieces).await?;
-        Ok(OpenSegment { name, writer, object })
+        Ok(OpenSegment { id, writer, object })
     }
 
     /// Ends the segment. Making it durable takes time in which the next one is written already.
     async fn publish(&mut self, open: OpenSegment) -> Result<()> {
         let OpenSegment {
-            name,
+            id,
             writer,
             mut object,
         } = open;
@@ -187,12 +189,12 @@ impl Writing {
         }
         self.publishing.spawn(async move {
             object.finish().await?;
-            Ok(summary.to_manifest(name))
+            Ok(NewSegment { id, summary })
         });
         Ok(())
     }
 }
 
-fn flatten(joined: std::result::Result<Result<Segment>, tokio::task::JoinError>) -> Result<Segment> {
+fn flatten(joined: std::result::Result<Result<NewSegment>, tokio::task::JoinError>) -> Result<NewSegment> {
     joined.map_err(|join| Error::Internal(format!("a publisher stopped: {join}")))?
 }

@@ -79,24 +79,13 @@ fn without_offsets(topic: &TopicMetadata, configs: BTreeMap<String, String>) -> 
         topic_id: topic.topic_id.map_or(TopicId::ZERO, TopicId),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         configs,
+        timestamp_type: None,
         largest_batch: 0,
-        partitions: numbers.into_iter().map(unread).collect(),
+        partitions: numbers
+            .into_iter()
+            .map(|partition| Partition::empty(partition, 0))
+            .collect(),
     })
-}
-
-fn unread(partition: i32) -> Partition {
-    Partition {
-        partition,
-        log_start_offset: 0,
-        end_offset: 0,
-        first_offset: None,
-        last_offset: None,
-        last_leader_epoch: None,
-        records: 0,
-        aborted_records: 0,
-        control_batches: 0,
-        gaps: Vec::new(),
-    }
 }
 
 /// What was set for the topics themselves. Values that come from brokers' settings or from defaults belong to the

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use kafka_wire::{ByteBudget, Cluster, ClusterConfig, IsolationLevel, OffsetSpec, Producer, ProducerOptions};
 use offset_mapping::{CommittedOffset, OffsetMapping, TopicPartition};
-use segment_format::Manifest;
+use segment_format::BackupSet;
 
 use crate::catalog::Catalog;
 use crate::concurrent::map_bounded;
@@ -67,14 +67,14 @@ pub struct RestoreReport {
 
 /// Restores what the configuration selects. On success every selected record is on the target once.
 pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> Result<RestoreReport> {
-    let manifest = Catalog::new(context).open(backup_id).await?;
+    let set = Catalog::new(context).open(backup_id).await?;
     let mut client = ClusterConfig::new(config.target.bootstrap_servers.clone());
     client.recycled_buffer_bytes = context.memory_bytes / 8;
     let connected = context.unless_cancelled(Cluster::connect(client)).await?;
     let cluster = connected.map_err(Error::kafka("connecting to the target cluster"))?;
     let restore = Restore {
         context,
-        manifest: &manifest,
+        set: &set,
         config,
         cluster: &cluster,
     };
@@ -86,7 +86,7 @@ pub async fn run(context: &Context, backup_id: &str, config: &RestoreConfig) -> 
 /// A restore under way.
 struct Restore<'a> {
     context: &'a Context,
-    manifest: &'a Manifest,
+    set: &'a BackupSet,
     config: &'a RestoreConfig,
     cluster: &'a Cluster,
 }
@@ -95,13 +95,13 @@ impl Restore<'_> {
     async fn run(&self) -> Result<RestoreReport> {
         let Self {
             context,
-            manifest,
+            set,
             config,
             cluster,
         } = self;
-        let places = MappingPlaces::prepare(context, manifest, config.offset_report.as_deref()).await?;
+        let places = MappingPlaces::prepare(context, set, config.offset_report.as_deref()).await?;
         let plan = context
-            .unless_cancelled(plan::make(cluster, context, manifest, config))
+            .unless_cancelled(plan::make(cluster, context, set, config))
             .await??;
         self.announce(&plan);
         self.finish_earlier_restores().await?;
@@ -116,7 +116,7 @@ impl Restore<'_> {
             .collect();
         let partitions = plan.partitions();
         let settings = topics::final_settings(cluster, &plan.topics).await?;
-        let kept = KeptSettings::keep(context, &manifest.backup_id, cluster, settings).await?;
+        let kept = KeptSettings::keep(context, set.backup_id(), cluster, settings).await?;
         let written = match context.unless_cancelled(self.write(plan)).await {
             Ok(Ok(written)) => written,
             Ok(Err(error)) | Err(error) => return Err(self.unfinished(kept, names, error).await),
@@ -127,7 +127,7 @@ impl Restore<'_> {
             phase: Phase::Restore,
         });
         Ok(RestoreReport {
-            backup_id: manifest.backup_id.clone(),
+            backup_id: set.backup_id().to_owned(),
             topics: names.len(),
             partitions,
             records_restored: mapping.detailed_mapping_count(),
@@ -159,11 +159,11 @@ impl Restore<'_> {
     async fn finish_earlier_restores(&self) -> Result<()> {
         let Self {
             context,
-            manifest,
+            set,
             cluster,
             ..
         } = self;
-        for left in KeptSettings::left_behind(context, &manifest.backup_id, cluster).await? {
+        for left in KeptSettings::left_behind(context, set.backup_id(), cluster).await? {
             let topics = left.topics().join(", ");
             if !topics.is_empty() {
                 self.warn([format!(
@@ -190,7 +190,7 @@ impl Restore<'_> {
             budget,
             progress: Arc::default(),
         };
-        let jobs = jobs(self.manifest, self.config, plan, &max_batch_bytes);
+        let jobs = jobs(self.set, self.config, plan, &max_batch_bytes);
         let restored = map_bounded(jobs, PARALLEL, |job| restore_partition(shared.clone(), job)).await?;
         self.check_ends(&restored).await?;
         Ok(restored)
@@ -254,7 +254,7 @@ impl Restore<'_> {
     ) -> Result<()> {
         let Self {
             context,
-            manifest,
+            set,
             cluster,
             ..
         } = self;
@@ -282,7 +282,7 @@ impl Restore<'_> {
                 });
             }
         }
-        match retention::warnings(cluster, context, manifest, topics).await {
+        match retention::warnings(cluster, context, set, topics).await {
             Ok(warnings) => self.warn(warnings),
             Err(error) => self.warn([format!(
                 "whether the target will delete old records is not known: {}",
@@ -295,37 +295,35 @@ impl Restore<'_> {
     fn mapping(&self, restored: Vec<RestoredPartition>) -> OffsetMapping {
         let Self {
             context,
-            manifest,
+            set,
             config,
             cluster,
         } = self;
         let mut mapping = OffsetMapping::new(context.now_ms);
-        mapping.backup_id = Some(manifest.backup_id.clone());
-        mapping.source_cluster_id = source_cluster(manifest).cloned();
+        mapping.backup_id = Some(set.backup_id().to_owned());
+        mapping.source_cluster_id = source_cluster(set).cloned();
         mapping.target_cluster_id = cluster.cluster_id();
         mapping.target_bootstrap_servers = config.target.bootstrap_servers.clone();
-        add_positions(&mut mapping, manifest, restored);
+        add_positions(&mut mapping, set, restored);
         mapping
     }
 }
 
 /// What the operator calls the source, or else what it calls itself.
-fn source_cluster(manifest: &Manifest) -> Option<&String> {
-    manifest
-        .source_cluster_id
-        .as_ref()
-        .or(manifest.cluster_id.as_ref())
+fn source_cluster(set: &BackupSet) -> Option<&String> {
+    let facts = set.facts();
+    facts.source_cluster_id.as_ref().or(facts.cluster_id.as_ref())
 }
 
 fn jobs(
-    manifest: &Manifest,
+    set: &BackupSet,
     config: &RestoreConfig,
     plan: RestorePlan,
     max_batch_bytes: &MaxBatchBytes,
 ) -> Vec<PartitionJob> {
-    let source_cluster = source_cluster(manifest);
+    let source_cluster = source_cluster(set);
     let mut positions: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
-    for offset in manifest.groups.iter().flat_map(|group| &group.offsets) {
+    for offset in set.groups().flat_map(|group| &group.offsets) {
         positions
             .entry((offset.topic.clone(), offset.partition))
             .or_default()
@@ -364,7 +362,7 @@ fn jobs(
 }
 
 /// Fills the mapping: the partitions' runs, and each group's position on both sides.
-fn add_positions(mapping: &mut OffsetMapping, manifest: &Manifest, restored: Vec<RestoredPartition>) {
+fn add_positions(mapping: &mut OffsetMapping, set: &BackupSet, restored: Vec<RestoredPartition>) {
     let mut timestamps = BTreeMap::new();
     for RestoredPartition {
         topic,
@@ -376,7 +374,7 @@ fn add_positions(mapping: &mut OffsetMapping, manifest: &Manifest, restored: Vec
         timestamps.insert((topic.clone(), partition), position_timestamps);
         mapping.entries.insert(TopicPartition::new(topic, partition), map);
     }
-    for group in &manifest.groups {
+    for group in set.groups() {
         let committed = group.offsets.iter().map(|offset| {
             let of_partition = timestamps.get(&(offset.topic.clone(), offset.partition));
             CommittedOffset {

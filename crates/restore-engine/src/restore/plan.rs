@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, IsolationLevel, OffsetSpec, TopicFilter, TopicMetadata, TopicPartition};
-use segment_format::Manifest;
+use segment_format::BackupSet;
 use segment_format::manifest::Topic;
 
 use super::settings::describe;
@@ -64,12 +64,12 @@ impl RestorePlan {
 pub(super) async fn make(
     cluster: &Cluster,
     context: &Context,
-    manifest: &Manifest,
+    set: &BackupSet,
     config: &RestoreConfig,
 ) -> Result<RestorePlan> {
-    let (chosen, mut warnings) = choose(manifest, config)?;
+    let (chosen, mut warnings) = choose(set, config)?;
     let names: Vec<&str> = chosen.iter().map(|topic| topic.name.as_str()).collect();
-    let blocks = source::locate_blocks(context, manifest, &names).await?;
+    let blocks = source::locate_blocks(context, set, &names).await?;
 
     let metadata = cluster.metadata(TopicFilter::All).await;
     let metadata = metadata.map_err(Error::kafka("listing the topics of the target cluster"))?;
@@ -107,14 +107,13 @@ pub(super) async fn make(
 }
 
 /// The topics of the backup that are meant, and what is odd about the wishes.
-fn choose<'a>(manifest: &'a Manifest, config: &RestoreConfig) -> Result<(Vec<&'a Topic>, Vec<String>)> {
+fn choose<'a>(set: &'a BackupSet, config: &RestoreConfig) -> Result<(Vec<&'a Topic>, Vec<String>)> {
     let selection = TopicSelection::new(&config.target)?;
-    let place = format!("backup `{}`", manifest.backup_id);
-    let all: Vec<String> = manifest.topics.iter().map(|topic| topic.name.clone()).collect();
+    let place = format!("backup `{}`", set.backup_id());
+    let all: Vec<String> = set.topics().map(|topic| topic.name.clone()).collect();
     let mut warnings = selection.check_every_entry(&place, &all)?;
-    let meant = manifest
-        .topics
-        .iter()
+    let meant = set
+        .topics()
         .filter(|topic| selection.contains(&topic.name, is_internal(&topic.name)));
     let chosen: Vec<&Topic> = meant.collect();
     if chosen.is_empty() {
@@ -130,7 +129,7 @@ fn choose<'a>(manifest: &'a Manifest, config: &RestoreConfig) -> Result<(Vec<&'a
         });
     }
     for group in &config.consumer_groups {
-        if manifest.group(group).is_none() {
+        if set.group(group).is_none() {
             warnings.push(format!(
                 "consumer group {group} has no committed offsets in the backup and cannot be reset"
             ));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use offset_mapping::{OffsetMapping, Pairs};
-use segment_format::{Manifest, layout};
+use segment_format::{BackupSet, layout};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -21,11 +21,11 @@ impl<'a> MappingPlaces<'a> {
     /// Finds out before the restore, and not hours later, that both places can be written.
     pub(super) async fn prepare(
         context: &Context,
-        manifest: &Manifest,
+        set: &BackupSet,
         report: Option<&'a Path>,
     ) -> Result<Self> {
         let restore_id = format!("{:016x}", rand::random::<u64>());
-        let object = layout::mapping_name(&manifest.backup_id, context.now_ms, &restore_id);
+        let object = layout::mapping_name(set.backup_id(), context.now_ms, &restore_id);
         if let Some(path) = report {
             output::check_writable(path).map_err(|source| Error::Output {
                 path: path.display().to_string(),

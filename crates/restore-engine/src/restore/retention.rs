@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, ConfigEntry};
-use segment_format::Manifest;
+use segment_format::BackupSet;
+use segment_format::manifest::Topic;
 
 use super::settings::describe;
 use crate::context::Context;
@@ -14,11 +15,11 @@ use crate::error::Result;
 pub(super) async fn warnings(
     cluster: &Cluster,
     context: &Context,
-    manifest: &Manifest,
+    set: &BackupSet,
     topics: &[String],
 ) -> Result<Vec<String>> {
     let described = describe(cluster, topics).await?;
-    let oldest = oldest_records(manifest);
+    let oldest = oldest_records(set);
     let warning = |(topic, entries): (&String, &Vec<ConfigEntry>)| {
         let value = |name: &str| {
             entries
@@ -45,18 +46,15 @@ pub(super) async fn warnings(
     Ok(described.iter().filter_map(warning).collect())
 }
 
-fn oldest_records(manifest: &Manifest) -> BTreeMap<&str, i64> {
+fn oldest_records<'a>(set: &'a BackupSet) -> BTreeMap<&'a str, i64> {
     let mut oldest = BTreeMap::new();
-    for partition in manifest
-        .segments
-        .iter()
-        .flat_map(|segment| &segment.partitions)
-        .filter(|p| p.records > 0)
-    {
-        let seen = oldest.entry(partition.topic.as_str()).or_insert(i64::MAX);
-        *seen = partition.min_timestamp.min(*seen);
+    let pieces = set.segments().iter().flat_map(|segment| segment.partitions());
+    for piece in pieces.filter(|piece| piece.records > 0) {
+        let seen = oldest.entry(piece.topic).or_insert(i64::MAX);
+        *seen = piece.min_timestamp.min(*seen);
     }
-    oldest
+    let named = |topic: &'a Topic| Some((topic.name.as_str(), *oldest.get(&set.topic_number(&topic.name)?)?));
+    set.topics().filter_map(named).collect()
 }
 
 fn in_words(ms: i64) -> String {

@@ -1,11 +1,11 @@
 //! The reading side of a restore: which blocks of which segments hold a partition, checked against the manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use segment_format::manifest::{Partition, Segment};
-use segment_format::{BlockEntry, FOOTER_LEN, Footer, Index, Manifest};
+use segment_format::{BackupSet, BlockEntry, FOOTER_LEN, Footer, Index};
 
 use crate::concurrent::map_bounded;
 use crate::context::Context;
@@ -30,28 +30,30 @@ pub(super) type BlocksByPartition = BTreeMap<(String, i32), Vec<BlockRef>>;
 /// offset order, number of records.
 pub(super) async fn locate_blocks(
     context: &Context,
-    manifest: &Manifest,
+    set: &BackupSet,
     topics: &[&str],
 ) -> Result<BlocksByPartition> {
-    let needed: Vec<Segment> = manifest
-        .segments
+    let numbers: BTreeSet<u32> = topics.iter().filter_map(|name| set.topic_number(name)).collect();
+    let needed: Vec<Segment> = set
+        .segments()
         .iter()
-        .filter(|s| s.partitions.iter().any(|p| topics.contains(&p.topic.as_str())))
+        .filter(|s| s.partitions().any(|p| numbers.contains(&p.topic)))
         .cloned()
         .collect();
     let indexes = map_bounded(needed, PARALLEL, |segment| {
-        let context = context.clone();
+        let (context, object) = (context.clone(), segment.id.object(set.backup_id()));
         async move {
-            let index = read_index(&context, &segment).await?;
-            Ok((Arc::<str>::from(segment.object.as_str()), index))
+            let index = read_index(&context, &object, segment.bytes).await?;
+            Ok((Arc::<str>::from(object), index))
         }
     });
     let mut blocks = BlocksByPartition::new();
     for (object, index) in indexes.await? {
-        for partition in index
-            .partitions()
-            .filter(|partition| topics.contains(&&*partition.topic))
-        {
+        // Not those of an earlier topic of the same name.
+        for partition in index.partitions().filter(|partition| {
+            let number = set.incarnation_number(&partition.topic, partition.topic_id);
+            number.is_some_and(|number| numbers.contains(&number))
+        }) {
             let of_partition = index.blocks_of(&partition.topic, partition.partition).iter();
             let of_partition = of_partition.map(|entry| BlockRef {
                 object: object.clone(),
@@ -63,11 +65,7 @@ pub(super) async fn locate_blocks(
                 .extend(of_partition);
         }
     }
-    for topic in manifest
-        .topics
-        .iter()
-        .filter(|topic| topics.contains(&topic.name.as_str()))
-    {
+    for topic in set.topics().filter(|topic| topics.contains(&topic.name.as_str())) {
         for partition in &topic.partitions {
             let found = blocks
                 .entry((topic.name.clone(), partition.partition))
@@ -79,14 +77,13 @@ pub(super) async fn locate_blocks(
     Ok(blocks)
 }
 
-async fn read_index(context: &Context, segment: &Segment) -> Result<Index> {
-    let object = segment.object.as_str();
+async fn read_index(context: &Context, object: &str, written: u64) -> Result<Index> {
     let damaged = |e: segment_format::Error| Error::damaged(object, e);
     let bytes = context.storage.head(object).await?;
-    if bytes != segment.bytes {
+    if bytes != written {
         return Err(Error::damaged(
             object,
-            format!("it has {bytes} bytes and was written with {}", segment.bytes),
+            format!("it has {bytes} bytes and was written with {written}"),
         ));
     }
     let footer_at = bytes

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A consumer group as it was before the end offsets of the backup were read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Id of the group.
     pub group_id: String,
@@ -31,6 +31,13 @@ pub struct GroupOffset {
     pub leader_epoch: Option<i32>,
     /// The string that the consumer committed with the offset.
     pub metadata: String,
+}
+
+impl GroupOffset {
+    /// What the positions of a group are sorted by.
+    pub(crate) fn key(&self) -> (&str, i32) {
+        (&self.topic, self.partition)
+    }
 }
 
 /// Which protocol a group uses.

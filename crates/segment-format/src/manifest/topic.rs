@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::partition::TopicId;
 
-/// A topic, as it was when the backup began to read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A topic as the backup last saw it, and what the backup set holds of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
     /// Name of the topic.
     pub name: String,
@@ -17,6 +17,8 @@ pub struct Topic {
     pub replication_factor: i16,
     /// The topic's settings that are not the cluster's defaults.
     pub configs: BTreeMap<String, String>,
+    /// What the timestamps of its records mean; none when the writer did not ask.
+    pub timestamp_type: Option<TimestampType>,
     /// Bytes of the largest stored batch: what a restored topic's `max.message.bytes` must allow.
     pub largest_batch: u64,
     /// The partitions, sorted by number.
@@ -59,6 +61,27 @@ pub struct Partition {
     pub control_batches: u64,
     /// Offsets that the source no longer had when the backup wanted to read them, sorted.
     pub gaps: Vec<Gap>,
+    /// Why the last run could not cover the partition up to the end that it wanted; none when it could.
+    pub trouble: Option<String>,
+}
+
+impl Partition {
+    /// A partition of which nothing is covered yet: the first record to store is the one at `start`, or after it.
+    pub fn empty(partition: i32, start: i64) -> Self {
+        Self {
+            partition,
+            log_start_offset: start,
+            end_offset: start,
+            first_offset: None,
+            last_offset: None,
+            last_leader_epoch: None,
+            records: 0,
+            aborted_records: 0,
+            control_batches: 0,
+            gaps: Vec::new(),
+            trouble: None,
+        }
+    }
 }
 
 /// Offsets that the backup set does not hold, although they are between its start and its end.
@@ -70,6 +93,39 @@ pub struct Gap {
     pub to: i64,
     /// Why they are missing.
     pub cause: GapCause,
+}
+
+/// What the timestamps of a topic's records mean.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+#[non_exhaustive]
+pub enum TimestampType {
+    /// The time that the producer gave the record.
+    CreateTime,
+    /// The time at which the broker appended the batch.
+    LogAppendTime,
+    /// Another word of the broker.
+    Other(String),
+}
+
+impl From<String> for TimestampType {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "CreateTime" => TimestampType::CreateTime,
+            "LogAppendTime" => TimestampType::LogAppendTime,
+            _ => TimestampType::Other(name),
+        }
+    }
+}
+
+impl From<TimestampType> for String {
+    fn from(kind: TimestampType) -> Self {
+        match kind {
+            TimestampType::CreateTime => "CreateTime".to_owned(),
+            TimestampType::LogAppendTime => "LogAppendTime".to_owned(),
+            TimestampType::Other(name) => name,
+        }
+    }
 }
 
 /// Why offsets are missing.

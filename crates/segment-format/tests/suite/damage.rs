@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use segment_format::manifest::Manifest;
 use segment_format::{
-    Error, FOOTER_LEN, Footer, HEADER_LEN, Index, Manifest, Part, check_segment, decode_block, scan_blocks,
+    Error, FOOTER_LEN, Footer, HEADER_LEN, Index, Part, check_segment, decode_block, scan_blocks,
 };
 
 use crate::manifest::small_manifest;
@@ -158,7 +159,7 @@ fn damage_behind_a_block_does_not_hide_the_block() {
 
 #[test]
 fn every_flipped_bit_of_a_manifest_is_detected_and_named() {
-    let object = small_manifest().encode().unwrap();
+    let object = small_manifest().encode().unwrap().0;
     let body = object.iter().position(|&byte| byte == b'\n').unwrap() + 1;
     for byte in 0..object.len() {
         for mask in [1, 2, 4, 8, 16, 32, 64, 128, 0xff] {
@@ -180,7 +181,7 @@ fn every_flipped_bit_of_a_manifest_is_detected_and_named() {
 
 #[test]
 fn every_truncation_of_a_manifest_is_detected() {
-    let object = small_manifest().encode().unwrap();
+    let object = small_manifest().encode().unwrap().0;
     for length in 0..object.len() {
         let error = Manifest::decode(&object[..length]).expect_err("damage went unnoticed");
         assert!(place(&error).is_some(), "{length}: {error:?}");

@@ -1,7 +1,10 @@
 //! The worked example in docs/FORMAT.md is what this crate writes.
 
 use bytes::Bytes;
-use segment_format::{BlockMeta, Compression, Manifest, PartitionRef, TopicId, check_segment, encode_block};
+use segment_format::manifest::Manifest;
+use segment_format::{BlockMeta, Compression, Opening, PartitionRef, TopicId, check_segment, encode_block};
+
+use sha2::{Digest, Sha256};
 
 use crate::golden::compare;
 use crate::support::{batch, project, write_encoded};
@@ -57,13 +60,32 @@ fn the_example_in_the_document_is_what_is_written() {
     assert_eq!(dump_in(&document), example, "the dump in docs/FORMAT.md");
 }
 
+/// The manifests in the document, in order.
+fn manifests_in(document: &str) -> Vec<&str> {
+    let fenced = document.split("```manifest\n").skip(1);
+    fenced.map(|text| text.split("```").next().unwrap()).collect()
+}
+
 #[test]
-fn the_manifest_in_the_document_is_a_manifest() {
+fn the_manifests_in_the_document_are_two_generations() {
     let document = std::fs::read_to_string(project().join("docs/FORMAT.md")).unwrap();
-    let (_, fenced) = document.split_once("```manifest\n").unwrap();
-    let (object, _) = fenced.split_once("```").unwrap();
-    let manifest = Manifest::decode(object.as_bytes()).unwrap();
-    assert_eq!(manifest.encode().unwrap(), object.as_bytes());
-    let (stored, described) = (example(), &manifest.segments[0]);
+    let manifests = manifests_in(&document);
+    let [first, second] = manifests[..] else {
+        panic!("{} manifests", manifests.len())
+    };
+    for object in [first, second] {
+        let (manifest, _) = Manifest::decode(object.as_bytes()).unwrap();
+        assert_eq!(manifest.encode().unwrap().0, object.as_bytes());
+    }
+    let mut opening = Opening::new("prod", 2, second.as_bytes()).unwrap();
+    opening.add(first.as_bytes()).unwrap();
+    let set = opening.finish().unwrap();
+    let [described] = set.segments() else {
+        panic!("{} segments", set.segments().len())
+    };
+    let stored = example();
     assert_eq!(described.bytes, stored.len() as u64);
+    assert_eq!(described.sha256[..], Sha256::digest(&stored)[..]);
+    assert_eq!(set.topic("orders").unwrap().partition(3).unwrap().end_offset, 760);
+    assert_eq!(set.groups().len(), 1);
 }

@@ -10,11 +10,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use segment_format::manifest::{Gap, GapCause, Group, GroupKind, GroupOffset, Partition, Segment, Topic};
-use segment_format::{Compression, EncodedBlock, Manifest, check_segment, decode_block, layout, scan_blocks};
+use segment_format::manifest::{
+    Gap, GapCause, Group, GroupKind, GroupOffset, Partition, SegmentId, TimestampType, Topic,
+};
+use segment_format::{
+    BackupSet, CapturedGroups, Commit, Compression, EncodedBlock, MergePolicy, NewSegment, Opening,
+    PartitionRef, SegmentSummary, check_segment, decode_block, layout, scan_blocks,
+};
 
 use crate::support::{
-    BlockSpec, get_range, orders, payments, project, rewrite_golden, write_encoded, write_segment,
+    BlockSpec, get_range, orders, orders_again, payments, project, rewrite_golden, write_encoded,
+    write_segment,
 };
 
 pub(crate) const BACKUP_ID: &str = "Prod backup";
@@ -52,47 +58,44 @@ fn uncompressed_blocks() -> Vec<BlockSpec> {
 fn compressed_blocks() -> Vec<BlockSpec> {
     vec![
         BlockSpec::new(&payments(0), 500, 3, Compression::Zstd),
-        BlockSpec::new(&orders(0), 12, 3, Compression::Lz4),
+        BlockSpec::new(&orders_again(0), 0, 3, Compression::Lz4),
         BlockSpec::new(&payments(0), 509, 1, Compression::None),
     ]
 }
 
-fn segment_object(generation: u64) -> String {
-    layout::segment_name(BACKUP_ID, generation, 0, NONCE)
+fn segment_id(generation: u64) -> SegmentId {
+    SegmentId {
+        generation,
+        sequence: 0,
+        writer_nonce: NONCE,
+    }
+}
+
+pub(crate) fn segment_object(generation: u64) -> String {
+    segment_id(generation).object(BACKUP_ID)
 }
 
 fn partition(number: i32, log_start: i64, stored: Option<(i64, i64)>, end: i64, records: u64) -> Partition {
     Partition {
-        partition: number,
-        log_start_offset: log_start,
         end_offset: end,
         first_offset: stored.map(|(first, _)| first),
         last_offset: stored.map(|(_, last)| last),
         last_leader_epoch: stored.map(|_| 5),
         records,
-        aborted_records: 0,
-        control_batches: 0,
-        gaps: vec![],
+        ..Partition::empty(number, log_start)
     }
 }
 
-fn topic(partition: &segment_format::PartitionRef, partitions: Vec<Partition>) -> Topic {
+fn topic(partition: &PartitionRef, partitions: Vec<Partition>) -> Topic {
     Topic {
         name: partition.topic.to_string(),
         topic_id: partition.topic_id,
         replication_factor: 3,
         configs: BTreeMap::from([("retention.ms".to_owned(), "86400000".to_owned())]),
-        largest_batch: largest_batch(&partition.topic),
+        timestamp_type: Some(TimestampType::CreateTime),
+        largest_batch: 120,
         partitions,
     }
-}
-
-fn largest_batch(topic: &str) -> u64 {
-    let blocks = uncompressed_blocks().into_iter().chain(compressed_blocks());
-    let batches = blocks
-        .filter(|block| &*block.partition.topic == topic)
-        .flat_map(|block| block.batches);
-    batches.map(|batch| batch.len() as u64).max().unwrap()
 }
 
 fn group_offset(topic: &str, partition: i32, offset: i64) -> GroupOffset {
@@ -105,30 +108,34 @@ fn group_offset(topic: &str, partition: i32, offset: i64) -> GroupOffset {
     }
 }
 
-fn groups() -> Vec<Group> {
-    let unicode = GroupOffset {
-        leader_epoch: Some(5),
-        metadata: "été \"quoted\"\t\u{1f980}".to_owned(),
-        ..group_offset("orders", 0, 9)
-    };
-    let group = |group_id: &str, kind, offsets| Group {
+fn group(group_id: &str, kind: GroupKind, offsets: Vec<GroupOffset>) -> Group {
+    Group {
         group_id: group_id.to_owned(),
         kind,
         state: "Empty".to_owned(),
         protocol_type: "consumer".to_owned(),
         offsets,
-    };
-    vec![
-        group(
-            "app1",
-            GroupKind::Classic,
-            vec![unicode, group_offset("orders", 1, 43)],
-        ),
-        group("app2", GroupKind::Consumer, vec![]),
-    ]
+    }
 }
 
-fn first_manifest(segment: Segment) -> Manifest {
+fn commit(generation: u64, summary: SegmentSummary) -> Commit {
+    Commit {
+        created_at: 1_700_000_001_000 + 60_000 * (generation as i64 - 1),
+        created_by: "kafka-backup 0.1.0".to_owned(),
+        cluster_id: Some("MkU3OEVBNTcwNTJENDM2Qg".to_owned()),
+        source_cluster_id: Some("prod-us-east-1".to_owned()),
+        offset_headers: true,
+        complete: true,
+        topics: vec![],
+        groups: None,
+        segments: vec![NewSegment {
+            id: segment_id(generation),
+            summary,
+        }],
+    }
+}
+
+fn first_commit(summary: SegmentSummary) -> Commit {
     let gap = Gap {
         from: 30,
         to: 40,
@@ -138,38 +145,57 @@ fn first_manifest(segment: Segment) -> Manifest {
         gaps: vec![gap],
         ..partition(1, 30, Some((40, 42)), 43, 3)
     };
-    Manifest {
-        backup_id: BACKUP_ID.to_owned(),
-        generation: 1,
-        created_at: 1_700_000_001_000,
-        created_by: "kafka-backup 0.1.0".to_owned(),
-        cluster_id: Some("MkU3OEVBNTcwNTJENDM2Qg".to_owned()),
-        source_cluster_id: Some("prod-us-east-1".to_owned()),
-        offset_headers: true,
+    let unicode = GroupOffset {
+        leader_epoch: Some(5),
+        metadata: "été \"quoted\"\t\u{1f980}".to_owned(),
+        ..group_offset("orders", 0, 9)
+    };
+    let app1 = vec![unicode, group_offset("orders", 1, 43)];
+    Commit {
         topics: vec![topic(
             &orders(0),
             vec![partition(0, 0, Some((0, 11)), 12, 9), with_gap],
         )],
-        groups: groups(),
-        segments: vec![segment],
+        groups: Some(CapturedGroups {
+            captured_at: 1_700_000_000_500,
+            groups: vec![
+                group("app1", GroupKind::Classic, app1),
+                group("app2", GroupKind::Consumer, vec![]),
+            ],
+        }),
+        ..commit(1, summary)
     }
 }
 
-fn second_manifest(first: &Manifest, segment: Segment) -> Manifest {
-    let mut manifest = first.clone();
-    manifest.generation = 2;
-    manifest.created_at += 60_000;
-    manifest.topics[0].partitions[0] = partition(0, 0, Some((0, 20)), 21, 18);
+/// `orders` was deleted and created again; another topic and another group are new, a group and a position are gone.
+fn second_commit(summary: SegmentSummary) -> Commit {
     let markers = Partition {
         control_batches: 2,
         aborted_records: 4,
         ..partition(0, 500, Some((500, 511)), 518, 12)
     };
-    manifest
-        .topics
-        .push(topic(&payments(0), vec![markers, partition(1, 0, None, 0, 0)]));
-    manifest.segments.push(segment);
-    manifest
+    let troubled = Partition {
+        trouble: Some("the leader did not answer for 300 s".to_owned()),
+        ..partition(1, 0, None, 0, 0)
+    };
+    Commit {
+        topics: vec![
+            topic(&orders_again(0), vec![partition(0, 0, Some((0, 8)), 9, 9)]),
+            topic(&payments(0), vec![markers, troubled]),
+        ],
+        groups: Some(CapturedGroups {
+            captured_at: 1_700_000_060_500,
+            groups: vec![
+                group("app1", GroupKind::Classic, vec![group_offset("orders", 0, 3)]),
+                group(
+                    "app3",
+                    GroupKind::Consumer,
+                    vec![group_offset("payments.v2", 0, 510)],
+                ),
+            ],
+        }),
+        ..commit(2, summary)
+    }
 }
 
 /// The compressed segment with the compressed bytes of the golden file: another version of a codec may compress
@@ -193,51 +219,64 @@ fn read(storage: &Path, object: &str) -> Bytes {
         .into()
 }
 
+/// Plans and applies a commit, and compares its manifest with the golden one.
+fn commit_and_compare(set: &mut BackupSet, commit: Commit) {
+    let planned = set.plan_commit(commit).unwrap().unwrap();
+    compare(&format!("backup/{}", planned.object()), planned.bytes());
+    set.apply(planned).unwrap();
+}
+
+/// Opens a generation as it lies in a storage.
+fn open(storage: &Path, generation: u64) -> BackupSet {
+    let newest = read(storage, &layout::manifest_name(BACKUP_ID, generation));
+    let mut opening = Opening::new(BACKUP_ID, generation, &newest).unwrap();
+    for wanted in opening.wanted().collect::<Vec<_>>() {
+        let layer = read(storage, &wanted.object);
+        assert_eq!(layer.len() as u64, wanted.bytes);
+        opening.add(&layer).unwrap();
+    }
+    opening.finish().unwrap()
+}
+
 #[test]
 fn golden_backup_is_read_and_written_to_the_same_bytes() {
     let storage = storage();
-    let in_testdata = |object: &str| format!("backup/{object}");
+    let mut set = BackupSet::empty(BACKUP_ID);
+    // So small manifests would be merged otherwise.
+    set.set_merge_policy(MergePolicy {
+        floor_bytes: 0,
+        seal_bytes: 0,
+    });
 
     let (uncompressed, summary) = write_segment(NONCE, &uncompressed_blocks());
-    let first_object = segment_object(1);
-    compare(&in_testdata(&first_object), &uncompressed);
-    let first = first_manifest(summary.to_manifest(first_object));
-    compare(
-        &in_testdata(&layout::manifest_name(BACKUP_ID, 1)),
-        &first.encode().unwrap(),
-    );
+    compare(&format!("backup/{}", segment_object(1)), &uncompressed);
+    commit_and_compare(&mut set, first_commit(summary));
+    let first = set.clone();
 
     let second_object = segment_object(2);
     if rewrite_golden() {
-        compare(
-            &in_testdata(&second_object),
-            &write_segment(NONCE, &compressed_blocks()).0,
-        );
+        let rewritten = write_segment(NONCE, &compressed_blocks()).0;
+        compare(&format!("backup/{second_object}"), &rewritten);
     }
     let compressed = read(&storage, &second_object);
     assert!(
         rewrite_blocks(&compressed) == compressed,
         "{second_object} is not what is written now"
     );
-    let (_, summary) = write_encoded(
-        NONCE,
-        scan_blocks(&compressed).unwrap().map(|(entry, stored)| {
-            (
-                entry.partition.clone(),
-                EncodedBlock::from_stored(&entry, stored).unwrap(),
-            )
-        }),
-    );
-    let second = second_manifest(&first, summary.to_manifest(second_object));
-    compare(
-        &in_testdata(&layout::manifest_name(BACKUP_ID, 2)),
-        &second.encode().unwrap(),
-    );
+    let stored = scan_blocks(&compressed).unwrap();
+    let stored = stored.map(|(entry, bytes)| {
+        let block = EncodedBlock::from_stored(&entry, bytes).unwrap();
+        (entry.partition, block)
+    });
+    let (_, summary) = write_encoded(NONCE, stored.collect::<Vec<_>>());
+    commit_and_compare(&mut set, second_commit(summary));
 
-    for manifest in [first, second] {
-        let object = read(&storage, &layout::manifest_name(BACKUP_ID, manifest.generation));
-        assert_eq!(Manifest::decode(&object).unwrap(), manifest);
-    }
+    assert_eq!(open(&storage, 1), first);
+    assert_eq!(open(&storage, 2), set);
+    assert_eq!(set.manifests().len(), 2, "the second refers to the first");
+    assert_eq!(set.topic_number("orders"), Some(2));
+    assert_eq!(set.incarnation(1).unwrap().topic_id, orders(0).topic_id);
+    assert_eq!(set.group("app1").unwrap().offsets, [group_offset("orders", 0, 3)]);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use bytes::{BufMut, Bytes};
 use crc_fast::crc32_iscsi;
 use proptest::prelude::*;
 use proptest::sample::Index as Pick;
+use segment_format::manifest::Manifest;
 use segment_format::{
-    BlockEntry, Compression, Error, FOOTER_LEN, Footer, Index, Manifest, Part, PartitionRef, SegmentHeader,
+    BlockEntry, Compression, Error, FOOTER_LEN, Footer, Index, Opening, Part, PartitionRef, SegmentHeader,
     TopicId, check_segment, decode_block, scan_blocks,
 };
 
@@ -346,6 +347,7 @@ fn sign(part: &mut Vec<u8>) {
 fn read_everything(object: &Bytes) {
     let _ = SegmentHeader::decode(object);
     let _ = Manifest::decode(object);
+    let _ = Opening::new("b", 1, object);
     for position in [0, 32, u64::MAX] {
         let _ = BlockEntry::decode_header(object, position);
     }

@@ -6,6 +6,8 @@
 //! * `damage`: a flipped bit, a missing or an additional byte is detected, and the error says where.
 //! * `hostile`: bytes that no writer wrote never panic, and never get memory that they do not pay for.
 //! * `manifest`: manifests come back; one that contradicts itself is refused.
+//! * `chain`: generations follow each other: what may, what may not, and that every layer is needed as it was written.
+//! * `model`: any sequence of commits gives what a naive model says, in few layers and with few bytes.
 //! * `layout`: object names come back, sort as promised, and stay in their folder.
 //! * `golden`: files of earlier versions are still read, and written to the same bytes.
 //! * `document`: the worked example in docs/FORMAT.md is what this crate writes.
@@ -17,12 +19,14 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod chain;
 mod damage;
 mod document;
 mod golden;
 mod hostile;
 mod layout;
 mod manifest;
+mod model;
 mod python;
 mod segment;
 mod support;

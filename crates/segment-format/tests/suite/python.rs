@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use segment_format::layout;
 
-use crate::golden::{BACKUP_ID, NONCE, compare, storage};
+use crate::golden::{BACKUP_ID, compare, segment_object, storage};
 use crate::support::project;
 
 /// Runs testdata/read_backup.py. Python is not optional: without it nobody would notice that the two disagree.
@@ -54,8 +54,9 @@ fn the_python_reader_finds_damage() {
     let copy = copy_of_storage();
     for (object, byte) in [
         (layout::manifest_name(BACKUP_ID, 2), 500),
-        (layout::segment_name(BACKUP_ID, 1, 0, NONCE), 200),
-        (layout::segment_name(BACKUP_ID, 2, 0, NONCE), 200),
+        (layout::manifest_name(BACKUP_ID, 1), 500),
+        (segment_object(1), 200),
+        (segment_object(2), 200),
     ] {
         let path = copy.path().join(&object);
         let good = fs::read(&path).unwrap();

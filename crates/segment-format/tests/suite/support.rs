@@ -125,6 +125,11 @@ pub(crate) fn orders(partition: i32) -> PartitionRef {
     PartitionRef::new("orders", TopicId([0xab; 16]), partition)
 }
 
+/// A topic of the same name that came after `orders` was deleted.
+pub(crate) fn orders_again(partition: i32) -> PartitionRef {
+    PartitionRef::new("orders", TopicId([0xef; 16]), partition)
+}
+
 pub(crate) fn payments(partition: i32) -> PartitionRef {
     PartitionRef::new("payments.v2", TopicId([0xcd; 16]), partition)
 }
