@@ -164,6 +164,7 @@ impl BatchBuilder {
         let suffix = Suffix {
             count,
             bytes: headers,
+            padded: headers,
         };
         let body = Body {
             attributes: 0,
