@@ -68,8 +68,14 @@ fn walk(batch: &RawBatch) {
 /// A patched header changes neither the records nor whether the checksum is right.
 fn patch(batch: &RawBatch) {
     let (producer_id, producer_epoch, base_sequence) = (1 << 40, 7, 1 << 20);
-    let patch = ProducePatch { producer_id, producer_epoch, base_sequence };
-    let Ok(header) = patch.patched_header(batch) else { return };
+    let patch = ProducePatch {
+        producer_id,
+        producer_epoch,
+        base_sequence,
+    };
+    let Ok(header) = patch.patched_header(batch) else {
+        return;
+    };
     let bytes = Bytes::from([&header[..], batch.stored_records()].concat());
     let patched = RawBatch::parse(bytes).expect("a patched batch is a batch");
     assert_eq!(patched.verify_crc().is_ok(), batch.verify_crc().is_ok());

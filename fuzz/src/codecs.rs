@@ -48,7 +48,11 @@ fn decode(codec: Codec, input: &[u8], limit: usize) {
     let mut decompressor = Decompressor::new();
     let mut scratch = Vec::new();
     let result = bounded(
-        || decompressor.decompress(codec, input, limit, &mut scratch).map(<[u8]>::to_vec),
+        || {
+            decompressor
+                .decompress(codec, input, limit, &mut scratch)
+                .map(<[u8]>::to_vec)
+        },
         |result| match result {
             Ok(output) => before_output(codec, input.len()) + 6 * output.len(),
             // How much came before the error is not known, but the limit is.
@@ -80,13 +84,17 @@ fn there_and_back(codec: Codec, level: Option<i32>, input: &[u8]) {
     let level = level.map(|level| level.min(9));
     let mut compressor = Compressor::new();
     let mut compressed = b"before".to_vec();
-    compressor.compress(codec, level, input, &mut compressed).expect("compression");
+    compressor
+        .compress(codec, level, input, &mut compressed)
+        .expect("compression");
     assert_eq!(compressed[..6], b"before"[..]);
     let mut decompressor = Decompressor::new();
     let mut scratch = Vec::new();
     let output = decompressor.decompress(codec, &compressed[6..], input.len(), &mut scratch);
     assert_eq!(output, Ok(input));
     let mut again = Vec::new();
-    compressor.compress(codec, level, input, &mut again).expect("compression");
+    compressor
+        .compress(codec, level, input, &mut again)
+        .expect("compression");
     assert_eq!(again, compressed[6..], "the same input gives the same bytes");
 }

@@ -32,7 +32,11 @@ fn one(entry: LegacyEntry) {
     let mut scratch = Vec::new();
     let mut decompressor = Decompressor::new();
     let walked = bounded(
-        || entry.records(&mut decompressor, LIMIT, &mut scratch).map(Iterator::count),
+        || {
+            entry
+                .records(&mut decompressor, LIMIT, &mut scratch)
+                .map(Iterator::count)
+        },
         |_| decompressed(entry.bytes.len()),
     );
     let Ok(walked) = walked else { return };
@@ -45,7 +49,10 @@ fn one(entry: LegacyEntry) {
         .map(|record| record.map(|r| (r.offset, r.timestamp, owned(r.key), owned(r.value))))
         .collect();
 
-    let options = TranscodeOptions { max_decompressed_bytes: LIMIT, ..TranscodeOptions::default() };
+    let options = TranscodeOptions {
+        max_decompressed_bytes: LIMIT,
+        ..TranscodeOptions::default()
+    };
     let mut transcoder = Transcoder::new(options).expect("plain options");
     let written = transcoder.transcode_merged([&LogEntry::Legacy(entry)]);
     let (Ok(written), Ok(records)) = (&written, &records) else {
@@ -55,11 +62,22 @@ fn one(entry: LegacyEntry) {
     let mut found = Vec::new();
     for written in written {
         assert_eq!(written.batch.verify_crc(), Ok(()));
-        let mut offsets = written.runs.iter().flat_map(|run| (0..i64::from(run.length)).map(|i| run.source_first.wrapping_add(i)));
-        for record in decompressor.records(&written.batch, usize::MAX, &mut scratch).expect("records") {
+        let mut offsets = written
+            .runs
+            .iter()
+            .flat_map(|run| (0..i64::from(run.length)).map(|i| run.source_first.wrapping_add(i)));
+        for record in decompressor
+            .records(&written.batch, usize::MAX, &mut scratch)
+            .expect("records")
+        {
             let record = record.expect("a written record");
             let timestamp = written.batch.header.timestamp(record.timestamp_delta);
-            found.push((offsets.next().expect("an offset for each"), timestamp, owned(record.key), owned(record.value)));
+            found.push((
+                offsets.next().expect("an offset for each"),
+                timestamp,
+                owned(record.key),
+                owned(record.value),
+            ));
         }
     }
     assert_eq!(&found, records);

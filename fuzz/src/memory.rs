@@ -15,6 +15,9 @@ pub(crate) fn bounded<T>(call: impl FnOnce() -> T, allowed: impl FnOnce(&T) -> u
     let result = call();
     let taken = COUNTER.peak_usage().saturating_sub(before);
     let allowed = allowed(&result).saturating_add(SLACK);
-    assert!(taken <= allowed, "{taken} bytes of memory were taken, {allowed} are allowed");
+    assert!(
+        taken <= allowed,
+        "{taken} bytes of memory were taken, {allowed} are allowed"
+    );
     result
 }

@@ -28,9 +28,10 @@ pub fn frame(data: &[u8]) {
     assert!(!ended.is_empty());
 }
 
-/// The decoders of the other responses reserve room for what an array announces: as many elements as there are bytes,
-/// or 2^20 (2^14 in the flexible encoding) if that is more.
+/// The decoders of the other responses reserve room for what an array announces, at most for one element more than there
+/// are bytes (in the flexible encoding 2^8 if that is more), once for each level of nesting.
 const LARGEST_ELEMENT: usize = 256;
+const NESTING: usize = 4;
 
 /// Responses other than Fetch, behind the guard that checks their lengths.
 pub fn response(data: &[u8]) {
@@ -39,7 +40,7 @@ pub fn response(data: &[u8]) {
     let body = Bytes::copy_from_slice(input.rest);
     bounded(
         || fuzzing::response(api, version, body),
-        |_| LARGEST_ELEMENT * (input.rest.len() + (1 << 20)),
+        |_| NESTING * LARGEST_ELEMENT * (input.rest.len() + (1 << 8)),
     );
 }
 
@@ -49,8 +50,14 @@ pub fn fetch(data: &[u8]) {
     let version = i16::from(input.u8());
     let body = Bytes::copy_from_slice(input.rest);
     let inside = body.as_ptr_range();
-    for slab in fuzzing::fetch_response(version, body.clone()).into_iter().flatten() {
+    for slab in fuzzing::fetch_response(version, body.clone())
+        .into_iter()
+        .flatten()
+    {
         let slab = slab.as_ptr_range();
-        assert!(slab.is_empty() || (inside.start <= slab.start && slab.end <= inside.end), "records were copied");
+        assert!(
+            slab.is_empty() || (inside.start <= slab.start && slab.end <= inside.end),
+            "records were copied"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use segment_format::{
-    BlockEntry, EncodedBlock, FOOTER_LEN, Footer, HEADER_LEN, Index, SegmentHeader, SegmentWriter, check_segment,
-    decode_block, scan_blocks,
+    BlockEntry, EncodedBlock, FOOTER_LEN, Footer, HEADER_LEN, Index, SegmentHeader, SegmentWriter,
+    check_segment, decode_block, scan_blocks,
 };
 
 use crate::memory::bounded;
@@ -51,10 +51,14 @@ fn whole(object: &Bytes) {
         },
         |()| 3 * LARGEST as usize,
     );
-    let Ok(footer) = Footer::decode(object, object.len() as u64) else { return };
+    let Ok(footer) = Footer::decode(object, object.len() as u64) else {
+        return;
+    };
     let range = footer.index_range();
     let bytes = object.slice(range.start as usize..range.end as usize);
-    let Ok(index) = Index::decode(&bytes, &footer) else { return };
+    let Ok(index) = Index::decode(&bytes, &footer) else {
+        return;
+    };
     consistent(&index);
     if index.blocks().iter().all(|block| block.raw_len <= LARGEST) {
         let _ = check_segment(object);
@@ -84,7 +88,11 @@ fn index(data: &[u8]) {
     put_crc(&mut bytes, 0, crc_at);
     let index_position = bytes[..crc_at].iter().map(|byte| u64::from(*byte)).sum();
     let index_len = bytes.len() as u64;
-    let footer = Footer { index_position, index_len, object_len: index_position + index_len + FOOTER_LEN as u64 };
+    let footer = Footer {
+        index_position,
+        index_len,
+        object_len: index_position + index_len + FOOTER_LEN as u64,
+    };
     let decoded = bounded(|| Index::decode(&bytes, &footer), |_| 16 * bytes.len());
     if let Ok(index) = decoded {
         consistent(&index);
@@ -98,7 +106,9 @@ fn rewritten(object: &Bytes) {
     let mut new = writer.header_bytes().to_vec();
     let mut kept = Vec::new();
     for (entry, stored) in blocks.filter(|(entry, _)| entry.raw_len <= LARGEST) {
-        let Ok(raw) = decode_block(&entry, stored.clone()) else { continue };
+        let Ok(raw) = decode_block(&entry, stored.clone()) else {
+            continue;
+        };
         let block = EncodedBlock::from_stored(&entry, stored).expect("it could be decoded");
         if let Ok(bytes) = writer.add_block(&entry.partition, block) {
             bytes.iter().for_each(|bytes| new.extend_from_slice(bytes));
@@ -116,7 +126,10 @@ fn rewritten(object: &Bytes) {
         assert_eq!((&block.partition, block.meta), (&entry.partition, entry.meta));
         let range = block.range();
         let stored = new.slice(range.start as usize..range.end as usize);
-        assert_eq!(decode_block(block, stored).expect("it could be decoded before"), raw);
+        assert_eq!(
+            decode_block(block, stored).expect("it could be decoded before"),
+            raw
+        );
     }
 }
 
@@ -124,11 +137,15 @@ fn rewritten(object: &Bytes) {
 fn repair_blocks(object: &mut [u8]) {
     let mut start = HEADER_LEN;
     while let Some(block) = object.get_mut(start..) {
-        let Some(&[high, low]) = block.get(BEFORE_NAME - 2..BEFORE_NAME) else { return };
+        let Some(&[high, low]) = block.get(BEFORE_NAME - 2..BEFORE_NAME) else {
+            return;
+        };
         let descriptor = BEFORE_NAME + usize::from(u16::from_be_bytes([high, low]));
         let header_len = descriptor + AFTER_NAME + 4;
         let field = descriptor + STORED_LEN_AT;
-        let Some(stored) = block.get(field..field + 4) else { return };
+        let Some(stored) = block.get(field..field + 4) else {
+            return;
+        };
         let stored = u32::from_be_bytes([stored[0], stored[1], stored[2], stored[3]]) as usize;
         if let Some(payload) = block.get(header_len..header_len + stored) {
             let crc = crc_fast::crc32_iscsi(payload);
@@ -145,10 +162,14 @@ fn repair_blocks(object: &mut [u8]) {
 /// Makes the checksums of footer and index right, and the length in the footer.
 fn repair_end(object: &mut [u8]) {
     let len = object.len();
-    let Some(footer) = len.checked_sub(FOOTER_LEN).filter(|start| *start >= HEADER_LEN) else { return };
+    let Some(footer) = len.checked_sub(FOOTER_LEN).filter(|start| *start >= HEADER_LEN) else {
+        return;
+    };
     object[footer + 16..footer + 24].copy_from_slice(&(len as u64).to_be_bytes());
     put_crc(object, footer, footer + FOOTER_LEN - 12);
-    let Ok(decoded) = Footer::decode(object, len as u64) else { return };
+    let Ok(decoded) = Footer::decode(object, len as u64) else {
+        return;
+    };
     let range = decoded.index_range();
     if range.end - range.start >= 4 {
         put_crc(object, range.start as usize, range.end as usize - 4);

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use kafka_wire::batch::{
-    AppendedHeader, AppendedValue, BatchBuilder, Codec, Header, LogEntry, NewRecord, RawBatch, Transcoded,
-    TranscodeOptions, Transcoder,
+    AppendedHeader, AppendedValue, BatchBuilder, Codec, Header, LogEntry, NewRecord, RawBatch,
+    TranscodeOptions, Transcoded, Transcoder,
 };
 use kafka_wire::codec::Decompressor;
 
@@ -17,6 +17,8 @@ type OwnedHeader = (Vec<u8>, Option<Vec<u8>>);
 /// A record as a consumer sees it.
 #[derive(Debug, PartialEq)]
 struct Plain {
+    /// No consumer sees them, but they are kept.
+    attributes: i8,
     offset: i64,
     timestamp: i64,
     key: Option<Vec<u8>>,
@@ -41,14 +43,27 @@ pub fn transcode(data: &[u8]) {
     );
     let expected = naive(&batch, &options);
     let (Ok(written), Some(expected)) = (&written, &expected) else {
-        assert!(written.is_err() && expected.is_none(), "{written:?} instead of {expected:?}");
+        assert!(
+            written.is_err() && expected.is_none(),
+            "{written:?} instead of {expected:?}"
+        );
         return;
     };
-    let read: Vec<Plain> = written.iter().flat_map(|written| read(written, options.max_batch_bytes)).collect();
+    let read: Vec<Plain> = written
+        .iter()
+        .flat_map(|written| read(written, options.max_batch_bytes))
+        .collect();
     assert_eq!(&read, expected);
-    if let [written] = &written[..] {
+    // The builder writes no attributes.
+    if let [written] = &written[..]
+        && expected.iter().all(|record| record.attributes == 0)
+    {
         let codec = written.batch.header.compression().expect("a codec");
-        assert_eq!(written.batch.bytes, build(codec, expected).bytes, "not what the builder writes");
+        assert_eq!(
+            written.batch.bytes,
+            build(codec, expected).bytes,
+            "not what the builder writes"
+        );
     }
     // A used transcoder gives the same, and so does the one that could merge.
     assert_eq!(transcoder.transcode(&batch).as_ref(), Ok(written));
@@ -63,7 +78,10 @@ fn options(batch: &RawBatch, chosen: [u8; 4], max: u16, limits: [u8; 4]) -> Tran
     if chosen[0] >> 6 == 3 {
         // So long that it does not fit into whatever a writer keeps for short ones.
         let value = AppendedValue::Fixed(vec![b'v'; 300].into());
-        append.push(AppendedHeader { name: vec![b'n'; 100].into(), value });
+        append.push(AppendedHeader {
+            name: vec![b'n'; 100].into(),
+            value,
+        });
     }
     let [from_offset, offsets, from_time, times] = limits.map(i64::from);
     let range = |start: i64, len: i64| -> Range<i64> { start..start.saturating_add(len) };
@@ -71,9 +89,15 @@ fn options(batch: &RawBatch, chosen: [u8; 4], max: u16, limits: [u8; 4]) -> Tran
         append,
         codec: Codec::from_id(chosen[1] % 8),
         level: None,
-        offsets: (chosen[2] & 1 == 1).then(|| range(batch.header.base_offset.saturating_add(from_offset), offsets)),
-        timestamps: (chosen[2] & 2 == 2).then(|| range(batch.header.base_timestamp.saturating_add(from_time), times)),
-        max_batch_bytes: if chosen[3] & 1 == 1 { usize::from(max) } else { 64 << 20 },
+        offsets: (chosen[2] & 1 == 1)
+            .then(|| range(batch.header.base_offset.saturating_add(from_offset), offsets)),
+        timestamps: (chosen[2] & 2 == 2)
+            .then(|| range(batch.header.base_timestamp.saturating_add(from_time), times)),
+        max_batch_bytes: if chosen[3] & 1 == 1 {
+            usize::from(max)
+        } else {
+            64 << 20
+        },
         max_decompressed_bytes: LIMIT,
     }
 }
@@ -96,8 +120,14 @@ fn naive(batch: &RawBatch, options: &TranscodeOptions) -> Option<Vec<Plain>> {
         let offset = header.base_offset + i64::from(record.offset_delta);
         let timestamp = header.timestamp(record.timestamp_delta);
         let outside = |range: &Range<i64>, value: i64| value < range.start || value >= range.end;
-        if options.offsets.as_ref().is_some_and(|range| outside(range, offset))
-            || options.timestamps.as_ref().is_some_and(|range| outside(range, timestamp))
+        if options
+            .offsets
+            .as_ref()
+            .is_some_and(|range| outside(range, offset))
+            || options
+                .timestamps
+                .as_ref()
+                .is_some_and(|range| outside(range, timestamp))
         {
             continue;
         }
@@ -116,7 +146,15 @@ fn naive(batch: &RawBatch, options: &TranscodeOptions) -> Option<Vec<Plain>> {
             (header.name.to_vec(), Some(value))
         }));
         let (key, value) = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec));
-        expected.push(Plain { offset, timestamp, key, value, headers });
+        let attributes = record.attributes;
+        expected.push(Plain {
+            attributes,
+            offset,
+            timestamp,
+            key,
+            value,
+            headers,
+        });
     }
     Some(expected)
 }
@@ -126,8 +164,13 @@ fn build(codec: Codec, records: &[Plain]) -> RawBatch {
     for record in records {
         let header = |(name, value): &'_ OwnedHeader| (name.clone(), value.clone());
         let owned: Vec<OwnedHeader> = record.headers.iter().map(header).collect();
-        let headers: Vec<Header<'_>> =
-            owned.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
+        let headers: Vec<Header<'_>> = owned
+            .iter()
+            .map(|(name, value)| Header {
+                name,
+                value: value.as_deref(),
+            })
+            .collect();
         let record = NewRecord {
             timestamp: record.timestamp,
             key: record.key.as_deref(),
@@ -146,10 +189,14 @@ fn read(written: &Transcoded, max_batch_bytes: usize) -> Vec<Plain> {
     assert_eq!(batch.verify_crc(), Ok(()));
     assert!(batch.header.is_dense() && batch.header.base_offset == 0 && batch.header.record_count > 0);
     assert!(batch.bytes.len() <= max_batch_bytes || batch.header.record_count == 1);
-    let mut offsets =
-        written.runs.iter().flat_map(|run| (0..i64::from(run.length)).map(move |i| run.source_first + i));
+    let mut offsets = written
+        .runs
+        .iter()
+        .flat_map(|run| (0..i64::from(run.length)).map(move |i| run.source_first + i));
     let mut scratch = Vec::new();
-    let records = Decompressor::new().records(&batch, usize::MAX, &mut scratch).expect("records");
+    let records = Decompressor::new()
+        .records(&batch, usize::MAX, &mut scratch)
+        .expect("records");
     let read: Vec<Plain> = records
         .enumerate()
         .map(|(index, record)| {
@@ -160,6 +207,7 @@ fn read(written: &Transcoded, max_batch_bytes: usize) -> Vec<Plain> {
                 (header.name.to_vec(), header.value.map(<[u8]>::to_vec))
             });
             Plain {
+                attributes: record.attributes,
                 offset: offsets.next().expect("an offset for each record"),
                 timestamp: batch.header.timestamp(record.timestamp_delta),
                 key: record.key.map(<[u8]>::to_vec),
@@ -172,8 +220,17 @@ fn read(written: &Transcoded, max_batch_bytes: usize) -> Vec<Plain> {
     for run in &written.runs {
         assert_eq!(read[run.index as usize].timestamp, run.first_timestamp);
     }
-    assert_eq!(Some(written.first_timestamp), read.first().map(|record| record.timestamp));
-    assert_eq!(Some(written.last_timestamp), read.last().map(|record| record.timestamp));
-    assert_eq!(Some(batch.header.max_timestamp), read.iter().map(|record| record.timestamp).max());
+    assert_eq!(
+        Some(written.first_timestamp),
+        read.first().map(|record| record.timestamp)
+    );
+    assert_eq!(
+        Some(written.last_timestamp),
+        read.last().map(|record| record.timestamp)
+    );
+    assert_eq!(
+        Some(batch.header.max_timestamp),
+        read.iter().map(|record| record.timestamp).max()
+    );
     read
 }

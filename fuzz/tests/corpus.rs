@@ -7,7 +7,11 @@ use std::path::Path;
 fn the_corpus_is_replayed() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let folders = std::fs::read_dir(&corpus).expect("a corpus").count();
-    assert_eq!(folders, targets::ALL.len(), "a folder for each target, and none besides");
+    assert_eq!(
+        folders,
+        targets::ALL.len(),
+        "a folder for each target, and none besides"
+    );
     for (name, target) in targets::ALL {
         target(&[]);
         let mut inputs = 0;

@@ -161,10 +161,7 @@ impl SuffixWriter {
         }
         Suffix {
             count: self.count,
-            bytes: self
-                .buffer
-                .get(..self.buffer.len() - PADDING)
-                .unwrap_or_default(),
+            bytes: self.buffer.get(..self.buffer.len() - PADDING).unwrap_or_default(),
             padded: &self.buffer,
         }
     }
@@ -295,7 +292,13 @@ mod tests {
         let ten = (0..19u32).prop_flat_map(move |exponent| around(10i64.pow(exponent)));
         let group = (0..100_000i64).prop_flat_map(move |group| around(group * GROUP as i64));
         let edge = prop::sample::select(vec![i64::MIN, i64::MAX, 0]).prop_flat_map(around);
-        prop_oneof![ten, group, edge, any::<i64>(), 1_700_000_000_000..1_700_000_009_999i64]
+        prop_oneof![
+            ten,
+            group,
+            edge,
+            any::<i64>(),
+            1_700_000_000_000..1_700_000_009_999i64
+        ]
     }
 
     proptest! {

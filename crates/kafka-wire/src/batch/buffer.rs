@@ -283,18 +283,33 @@ mod tests {
         };
         let headers = prop_oneof![6 => 0..5usize, 1 => 58..70usize];
         let extra = prop_oneof![4 => Just(0usize), 1 => 0..3usize];
-        let delta = || prop_oneof![8 => -10_000..10_000i64, 1 => any::<i64>(), 1 => (1i64 << 27) - 2..(1 << 27) + 2];
+        let delta =
+            || prop_oneof![8 => -10_000..10_000i64, 1 => any::<i64>(), 1 => (1i64 << 27) - 2..(1 << 27) + 2];
         let index = prop_oneof![8 => 0..100_000, 1 => (1i32 << 27) - 2..(1 << 27) + 2];
-        (any::<u8>(), delta(), length(), length(), headers, [extra.clone(), extra.clone(), extra.clone(), extra], (delta(), index))
-            .prop_map(|(attributes, timestamp_delta, key, value, headers, extra, written)| Stored {
-                attributes,
-                timestamp_delta: if extra[0] > 0 { timestamp_delta % 1_000 } else { timestamp_delta },
-                key,
-                value,
-                headers,
-                extra,
-                written,
-            })
+        (
+            any::<u8>(),
+            delta(),
+            length(),
+            length(),
+            headers,
+            [extra.clone(), extra.clone(), extra.clone(), extra],
+            (delta(), index),
+        )
+            .prop_map(
+                |(attributes, timestamp_delta, key, value, headers, extra, written)| Stored {
+                    attributes,
+                    timestamp_delta: if extra[0] > 0 {
+                        timestamp_delta % 1_000
+                    } else {
+                        timestamp_delta
+                    },
+                    key,
+                    value,
+                    headers,
+                    extra,
+                    written,
+                },
+            )
     }
 
     proptest! {
@@ -353,7 +368,10 @@ mod tests {
             let rest = input.rest();
             let record = input.next().unwrap().unwrap();
             let tail = &rest[record.raw.len() - record.tail_len..];
-            assert_eq!(buffer.push_short(&record, tail, Suffix::EMPTY, 0, index), Some(()));
+            assert_eq!(
+                buffer.push_short(&record, tail, Suffix::EMPTY, 0, index),
+                Some(())
+            );
         }
         assert_eq!(buffer.records(), batch.stored_records());
         assert_eq!(batch.header.compression(), Ok(Codec::None));

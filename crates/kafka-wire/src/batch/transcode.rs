@@ -196,8 +196,10 @@ impl Transcoder {
         let count = header.record_count.max(0) as usize;
         let bytes = records.remaining_bytes();
         // A record takes at least 7 bytes: a count that cannot be true reserves nothing.
-        self.pending
-            .reserve(bytes + count.min(bytes / 7) * (self.suffix.typical_len() + 2), codec);
+        self.pending.reserve(
+            bytes + count.min(bytes / 7) * (self.suffix.typical_len() + 2),
+            codec,
+        );
         let mut deltas = DeltaCheck::new(header);
         let mut index = 0;
         loop {

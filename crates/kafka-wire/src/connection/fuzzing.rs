@@ -94,23 +94,34 @@ pub fn fetch_response(version: i16, body: Bytes) -> Option<Vec<Bytes>> {
             } else {
                 TopicKey::Name(topic.topic.0.into_bytes())
             },
-            partitions: topic.partitions.into_iter().map(|partition| PartitionResponse {
-                partition: partition.partition_index,
-                error_code: partition.error_code,
-                high_watermark: partition.high_watermark,
-                last_stable_offset: partition.last_stable_offset,
-                log_start_offset: Some(partition.log_start_offset).filter(|offset| *offset >= 0),
-                aborted: partition.aborted_transactions.into_iter().flatten().map(|aborted| AbortedTransaction {
-                    producer_id: aborted.producer_id.0,
-                    first_offset: aborted.first_offset,
-                }).collect(),
-                preferred_read_replica: Some(partition.preferred_read_replica.0).filter(|replica| *replica >= 0),
-                records: partition.records.unwrap_or_default(),
-                diverging_epoch: Some(DivergingEpoch {
-                    epoch: partition.diverging_epoch.epoch,
-                    end_offset: partition.diverging_epoch.end_offset,
-                }).filter(|diverging| diverging.end_offset >= 0),
-            }).collect(),
+            partitions: topic
+                .partitions
+                .into_iter()
+                .map(|partition| PartitionResponse {
+                    partition: partition.partition_index,
+                    error_code: partition.error_code,
+                    high_watermark: partition.high_watermark,
+                    last_stable_offset: partition.last_stable_offset,
+                    log_start_offset: Some(partition.log_start_offset).filter(|offset| *offset >= 0),
+                    aborted: partition
+                        .aborted_transactions
+                        .into_iter()
+                        .flatten()
+                        .map(|aborted| AbortedTransaction {
+                            producer_id: aborted.producer_id.0,
+                            first_offset: aborted.first_offset,
+                        })
+                        .collect(),
+                    preferred_read_replica: Some(partition.preferred_read_replica.0)
+                        .filter(|replica| *replica >= 0),
+                    records: partition.records.unwrap_or_default(),
+                    diverging_epoch: Some(DivergingEpoch {
+                        epoch: partition.diverging_epoch.epoch,
+                        end_offset: partition.diverging_epoch.end_offset,
+                    })
+                    .filter(|diverging| diverging.end_offset >= 0),
+                })
+                .collect(),
         });
         let expected = FetchResponse {
             throttle_time_ms: theirs.throttle_time_ms,
