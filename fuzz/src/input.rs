@@ -19,11 +19,4 @@ impl<'a> Input<'a> {
     pub(crate) fn u16(&mut self) -> u16 {
         u16::from_be_bytes([self.u8(), self.u8()])
     }
-
-    /// Takes at most `len` bytes.
-    pub(crate) fn bytes(&mut self, len: usize) -> &'a [u8] {
-        let (bytes, rest) = self.rest.split_at(len.min(self.rest.len()));
-        self.rest = rest;
-        bytes
-    }
 }

@@ -69,7 +69,8 @@ const GROUP: u64 = 10_000;
 pub(crate) struct SuffixWriter {
     count: u32,
     parts: Vec<Part>,
-    /// The headers of the last record, and [`PADDING`].
+    /// The headers of some earlier record, and [`PADDING`]. The last digits of the numbers are written into the copy: a
+    /// processor cannot read on at once what was written here in smaller pieces.
     buffer: Vec<u8>,
     slots: Vec<Slot>,
 }
@@ -99,7 +100,7 @@ impl Number {
 
 /// A number in the buffer.
 #[derive(Debug)]
-struct Slot {
+pub(crate) struct Slot {
     number: Number,
     /// Where its text is.
     text: Range<usize>,
@@ -107,6 +108,8 @@ struct Slot {
     base: i64,
     /// and how many there are: none below [`GROUP`], where the number of digits changes.
     group: u64,
+    /// The last four digits.
+    low: [u8; 4],
 }
 
 impl SuffixWriter {
@@ -151,7 +154,7 @@ impl SuffixWriter {
             let value = slot.number.of(offset, timestamp);
             let low = value.wrapping_sub(slot.base) as u64;
             if low < slot.group {
-                put_four_digits(&mut self.buffer, slot.text.end, low);
+                slot.low = four_digits(low);
             } else {
                 fits &= slot.put(&mut self.buffer, value);
             }
@@ -163,6 +166,7 @@ impl SuffixWriter {
             count: self.count,
             bytes: self.buffer.get(..self.buffer.len() - PADDING).unwrap_or_default(),
             padded: &self.buffer,
+            slots: &self.slots,
         }
     }
 
@@ -188,6 +192,7 @@ impl SuffixWriter {
                 text,
                 base,
                 group,
+                low: four_digits(value.wrapping_sub(base) as u64),
             });
         }
         self.buffer.resize(self.buffer.len() + PADDING, 0);
@@ -216,7 +221,21 @@ impl Slot {
             _ => return false,
         }
         (self.base, self.group) = group_of(value);
+        self.low = four_digits(value.wrapping_sub(self.base) as u64);
         true
+    }
+
+    /// Puts the last digits into a copy of the headers.
+    #[inline(always)]
+    pub(crate) fn finish(&self, copy: &mut [u8]) {
+        let digits = self
+            .text
+            .end
+            .checked_sub(4)
+            .and_then(|start| copy.get_mut(start..)?.first_chunk_mut::<4>());
+        if let Some(digits) = digits.filter(|_| self.group > 0) {
+            *digits = self.low;
+        }
     }
 }
 
@@ -243,16 +262,12 @@ const fn pairs() -> [[u8; 2]; 100] {
     pairs
 }
 
-/// Puts `low`, a number below [`GROUP`], over the four digits that end at `end`.
+/// The digits of a number below [`GROUP`].
 #[inline(always)]
-fn put_four_digits(buffer: &mut [u8], end: usize, low: u64) {
-    let (high, low) = (low as usize / 100, low as usize % 100);
-    let digits = end
-        .checked_sub(4)
-        .and_then(|start| buffer.get_mut(start..)?.first_chunk_mut::<4>());
-    if let (Some(digits), Some([a, b]), Some([c, d])) = (digits, PAIRS.get(high), PAIRS.get(low)) {
-        *digits = [*a, *b, *c, *d];
-    }
+fn four_digits(number: u64) -> [u8; 4] {
+    let (high, low) = (number as usize / 100 % 100, number as usize % 100);
+    let ([a, b], [c, d]) = (PAIRS[high], PAIRS[low]);
+    [a, b, c, d]
 }
 
 /// Bytes of the decimal form of `i64::MIN`.
@@ -321,7 +336,9 @@ mod tests {
                     }
                     let suffix = writer.write(offset, timestamp);
                     prop_assert_eq!(suffix.count, 3);
-                    prop_assert_eq!(suffix.bytes, &expected[..]);
+                    let mut copy = suffix.bytes.to_vec();
+                    suffix.finish(&mut copy);
+                    prop_assert_eq!(copy, expected);
                     prop_assert!(suffix.padded.starts_with(suffix.bytes));
                 }
             }

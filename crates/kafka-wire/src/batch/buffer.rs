@@ -156,7 +156,9 @@ impl RecordBuffer {
         let rest = out.get_mut(at..)?;
         copy(rest, tail, tail_len)?;
         *rest.get_mut(count_at)? = (count << 1) as u8;
-        copy(rest.get_mut(tail_len..)?, suffix.padded, suffix.bytes.len())?;
+        let appended = rest.get_mut(tail_len..)?;
+        copy(appended, suffix.padded, suffix.bytes.len())?;
+        suffix.finish(appended);
         self.end += whole;
         Some(())
     }
@@ -323,7 +325,7 @@ mod tests {
         ) {
             let encoded: Vec<u8> = records.iter().flat_map(Stored::encode).collect();
             let appended: Vec<u8> = (0..suffix + padding).map(|i| i as u8 ^ 0x55).collect();
-            let suffix = Suffix { count: 1 + suffix as u32 / 200, bytes: &appended[..suffix], padded: &appended };
+            let suffix = Suffix { count: 1 + suffix as u32 / 200, bytes: &appended[..suffix], padded: &appended, slots: &[] };
             let header = BatchHeader { record_count: records.len() as i32, ..header() };
             let (mut short, mut long) = (RecordBuffer::new(), RecordBuffer::new());
             short.reserve(reserved, sums);

@@ -165,6 +165,7 @@ impl BatchBuilder {
             count,
             bytes: headers,
             padded: headers,
+            slots: &[],
         };
         let body = Body {
             attributes: 0,

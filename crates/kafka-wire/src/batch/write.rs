@@ -1,6 +1,7 @@
 //! Writing records, and the header in front of them.
 
 use super::BatchError;
+use super::append::Slot;
 use super::crc::{combine, crc32c};
 use super::header::{BatchHeader, CRC_START, HEADER_LEN, LENGTH_OVERHEAD};
 use super::records::{Headers, Record};
@@ -31,6 +32,8 @@ pub(crate) struct Suffix<'a> {
     pub(crate) bytes: &'a [u8],
     /// The same bytes and possibly more of no meaning, so that they can be copied in pieces of constant size.
     pub(crate) padded: &'a [u8],
+    /// Numbers whose last digits are still to be put into a copy of the bytes: see [`Suffix::finish`].
+    pub(crate) slots: &'a [Slot],
 }
 
 impl Suffix<'_> {
@@ -38,7 +41,16 @@ impl Suffix<'_> {
         count: 0,
         bytes: &[],
         padded: &[],
+        slots: &[],
     };
+
+    /// Puts what is different in each record into a copy of the bytes.
+    #[inline(always)]
+    pub(crate) fn finish(&self, copy: &mut [u8]) {
+        for slot in self.slots {
+            slot.finish(copy);
+        }
+    }
 }
 
 /// The parts of a record that are copied, not made.
@@ -93,7 +105,11 @@ pub(crate) fn push_record(
         push_i32(out, header_count);
     }
     out.extend_from_slice(stored_headers);
+    let suffix_at = out.len();
     out.extend_from_slice(body.suffix.bytes);
+    if let Some(suffix) = out.get_mut(suffix_at..) {
+        body.suffix.finish(suffix);
+    }
     Some(())
 }
 
