@@ -15,21 +15,27 @@ pub(crate) fn read_i32(input: &[u8]) -> Option<(i32, &[u8])> {
     if second < 0x80 {
         return Some((unzigzag32(low), rest));
     }
-    read_i32_tail(low, rest)
+    let (value, read) = split_tail(read_i32_tail(low, rest));
+    let rest = rest.get(read..).filter(|_| read > 0)?;
+    Some((unzigzag32(value), rest))
 }
 
-fn read_i32_tail(low: u32, input: &[u8]) -> Option<(i32, &[u8])> {
+/// Value and bytes read, in one number: two would come back through memory, and everybody would wait for that, those whose
+/// varints are short included. No bytes are read when they end early or there are too many.
+fn read_i32_tail(low: u32, input: &[u8]) -> u64 {
     let mut value = low;
-    let mut rest = input;
-    for shift in [14, 21, 28] {
-        let (&byte, tail) = rest.split_first()?;
-        value |= u32::from(byte & 0x7f) << shift;
-        rest = tail;
-        if byte < 0x80 {
-            return Some((unzigzag32(value), rest));
+    for (byte, read) in input.iter().zip(1..=3u32) {
+        value |= u32::from(byte & 0x7f) << (7 + 7 * read);
+        if *byte < 0x80 {
+            return u64::from(value) | u64::from(read) << 32;
         }
     }
-    None
+    0
+}
+
+#[inline(always)]
+const fn split_tail(tail: u64) -> (u32, usize) {
+    (tail as u32, (tail >> 32) as usize)
 }
 
 /// Reads an `i64`; returns it and the bytes behind it, or `None` when the bytes end early or it is too long.
@@ -42,16 +48,19 @@ pub(crate) fn read_i64(input: &[u8]) -> Option<(i64, &[u8])> {
     read_i64_tail(first, rest)
 }
 
+#[inline(always)]
 fn read_i64_tail(first: u8, input: &[u8]) -> Option<(i64, &[u8])> {
     let mut value = u64::from(first & 0x7f);
     let mut rest = input;
-    for shift in (7..=63).step_by(7) {
+    let mut shift = 7;
+    while shift <= 63 {
         let (&byte, tail) = rest.split_first()?;
         value |= u64::from(byte & 0x7f) << shift;
         rest = tail;
         if byte < 0x80 {
             return Some((unzigzag64(value), rest));
         }
+        shift += 7;
     }
     None
 }
