@@ -6,15 +6,18 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kafka_wire::batch::{
     AppendedHeader, BatchBuilder, BatchError, BatchIter, Codec, Header, LogEntry, NewRecord, ProducePatch,
-    RawBatch, TranscodeOptions, Transcoder, crc32c,
+    RawBatch, RecordIter, TranscodeOptions, Transcoder, crc32c,
 };
 use kafka_wire::codec::{Compressor, Decompressor};
 
 const BATCH_BYTES: usize = 1 << 20;
 const LIMIT: usize = 64 << 20;
+/// More than any cache holds.
+const COLD_BYTES: usize = 320 << 20;
 /// Names and sizes of the records.
 const SHAPES: [(&str, usize); 2] = [("100 B", 100), ("1 KB", 1000)];
 
@@ -59,13 +62,17 @@ fn value(size: usize, numbers: &mut Numbers) -> Vec<u8> {
 
 /// A batch of about 1 MiB before compression.
 fn batch(codec: Codec, size: usize, headers: &[Header<'_>]) -> Result<RawBatch, BatchError> {
+    batch_of(codec, size, headers, BATCH_BYTES)
+}
+
+fn batch_of(codec: Codec, size: usize, headers: &[Header<'_>], total: usize) -> Result<RawBatch, BatchError> {
     let mut numbers = Numbers(1);
     let mut builder = BatchBuilder::new()
         .compression(codec, None)
         .base_offset(123_456_789);
     let mut bytes = 0;
     let mut timestamp = 1_700_000_000_000;
-    while bytes < BATCH_BYTES {
+    while bytes < total {
         let key = numbers.next().to_be_bytes();
         let value = value(size, &mut numbers);
         bytes += size + 20;
@@ -100,6 +107,119 @@ fn floors(c: &mut Criterion) -> Result<(), BatchError> {
     group.bench_function("crc32c", |b| b.iter(|| crc32c(black_box(&bytes))));
     group.finish();
     Ok(())
+}
+
+/// The operations whose speed is a promise, and the floors of each: `table/...`.
+fn table(c: &mut Criterion) -> Result<(), BatchError> {
+    scan_cold(c)?;
+    walk_and_append(c)?;
+    zstd_decode(c)
+}
+
+/// What a backup does with every fetched slab: find the batches, check their CRCs. The bytes come from memory.
+fn scan_cold(c: &mut Criterion) -> Result<(), BatchError> {
+    let mut group = c.benchmark_group("table/scan and crc, 16 KiB batches, cold");
+    let mut builder = BatchBuilder::new();
+    builder.push(&NewRecord {
+        value: Some(&[b'x'; 16 << 10]),
+        ..NewRecord::default()
+    })?;
+    let one = builder.build()?.bytes;
+    // Each piece comes round again only after all the others.
+    let whole = Bytes::from(one.repeat(COLD_BYTES / one.len()));
+    let piece = one.len() * 64;
+    let mut pieces = (0..whole.len() / piece)
+        .map(|index| whole.slice(index * piece..(index + 1) * piece))
+        .cycle();
+    let mut next = || pieces.next().unwrap_or_default();
+    group.throughput(Throughput::Bytes(piece as u64));
+    group.bench_function("ours", |b| {
+        b.iter(|| {
+            BatchIter::new(next()).try_for_each(|entry| match entry? {
+                LogEntry::Batch(batch) => batch.verify_crc(),
+                LogEntry::Legacy(entry) => entry.verify_crc(),
+            })
+        });
+    });
+    floors_of(&mut group, next);
+    group.finish();
+    Ok(())
+}
+
+/// A memory copy and a CRC-32C of the same bytes.
+fn floors_of(group: &mut BenchmarkGroup<'_, WallTime>, mut next: impl FnMut() -> Bytes) {
+    let mut target = vec![0; next().len()];
+    group.bench_function("memcpy", |b| {
+        b.iter(|| {
+            target.copy_from_slice(&next());
+            black_box(&mut target);
+        });
+    });
+    group.bench_function("crc32c", |b| b.iter(|| crc32c(&next())));
+}
+
+fn walk_and_append(c: &mut Criterion) -> Result<(), BatchError> {
+    let batch = batch(Codec::None, 100, &[])?;
+    let mut group = c.benchmark_group("table/1 MiB of 100 B records");
+    group.throughput(Throughput::Bytes(batch.bytes.len() as u64));
+    let mut decompressor = Decompressor::new();
+    let mut scratch = Vec::new();
+    group.bench_function("walk", |b| {
+        b.iter(|| sum(decompressor.records(black_box(&batch), LIMIT, &mut scratch)?));
+    });
+    let three = AppendedHeader::original_position(Some("production"));
+    for (name, append) in [
+        ("append one header", &three[..1]),
+        ("append three headers", &three[..]),
+    ] {
+        let mut transcoder = Transcoder::new(TranscodeOptions {
+            append: append.to_vec(),
+            max_batch_bytes: 4 << 20,
+            ..TranscodeOptions::default()
+        })?;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                black_box(&batch).verify_crc()?;
+                transcoder.transcode(black_box(&batch))
+            });
+        });
+    }
+    let patch = ProducePatch {
+        producer_id: 4000,
+        producer_epoch: 1,
+        base_sequence: 77,
+    };
+    group.bench_function("patch the header", |b| {
+        b.iter(|| black_box(patch).patched_header(black_box(&batch)));
+    });
+    floors_of(&mut group, || black_box(batch.bytes.clone()));
+    group.finish();
+    Ok(())
+}
+
+/// Decompression and a walk, by the decompressed bytes.
+fn zstd_decode(c: &mut Criterion) -> Result<(), BatchError> {
+    let plain = batch_of(Codec::None, 1000, &[], 16 << 10)?;
+    let batch = batch_of(Codec::Zstd, 1000, &[], 16 << 10)?;
+    let mut group = c.benchmark_group("table/zstd, 16 KiB batches");
+    group.throughput(Throughput::Bytes(plain.stored_records().len() as u64));
+    let mut decompressor = Decompressor::new();
+    let mut scratch = Vec::new();
+    group.bench_function("decode and walk", |b| {
+        b.iter(|| sum(decompressor.records(black_box(&batch), LIMIT, &mut scratch)?));
+    });
+    floors_of(&mut group, || black_box(plain.stored_records_bytes()));
+    group.finish();
+    Ok(())
+}
+
+fn sum(records: RecordIter<'_>) -> Result<usize, BatchError> {
+    let mut sum = 0;
+    for record in records {
+        let record = record?;
+        sum += record.value.map_or(0, <[u8]>::len) + record.headers.len();
+    }
+    Ok(sum)
 }
 
 /// What a backup does with every fetched slab: find the batches, check their CRCs.
@@ -141,14 +261,7 @@ fn walk(c: &mut Criterion) -> Result<(), BatchError> {
             let mut decompressor = Decompressor::new();
             let mut scratch = Vec::new();
             group.bench_function(BenchmarkId::new(codec.name(), name), |b| {
-                b.iter(|| {
-                    let mut sum = 0;
-                    for record in decompressor.records(black_box(&batch), LIMIT, &mut scratch)? {
-                        let record = record?;
-                        sum += record.value.map_or(0, <[u8]>::len) + record.headers.len();
-                    }
-                    Ok::<_, BatchError>(sum)
-                });
+                b.iter(|| sum(decompressor.records(black_box(&batch), LIMIT, &mut scratch)?));
             });
         }
     }
@@ -216,7 +329,15 @@ fn compress(c: &mut Criterion) -> Result<(), BatchError> {
 }
 
 fn all(c: &mut Criterion) {
-    let results = [floors(c), scan(c), walk(c), patch(c), transcode(c), compress(c)];
+    let results = [
+        table(c),
+        floors(c),
+        scan(c),
+        walk(c),
+        patch(c),
+        transcode(c),
+        compress(c),
+    ];
     for result in results {
         assert_eq!(result, Ok(()));
     }

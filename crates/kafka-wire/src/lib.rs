@@ -72,6 +72,10 @@ mod topics;
 mod transactions;
 mod wire;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use connection::fuzzing;
+
 pub use cluster::{
     Broker, Cluster, Metadata, PartitionMetadata, PartitionResults, TopicFilter, TopicMetadata,
     TopicPartition,

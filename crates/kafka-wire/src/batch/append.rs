@@ -1,5 +1,7 @@
 //! Headers that are appended to every record, such as where it came from.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::BatchError;
@@ -57,12 +59,20 @@ impl AppendedHeader {
     }
 }
 
-/// Writes the appended headers of one record after the other into the same buffer.
-#[derive(Debug, Default)]
+/// Zeros behind the rendered headers, so that copies of constant size may read on.
+const PADDING: usize = 128;
+/// Numbers of one group differ in their last four digits only.
+const GROUP: u64 = 10_000;
+
+/// The appended headers of one record after the other, in the same buffer: they differ in a few digits.
+#[derive(Debug)]
 pub(crate) struct SuffixWriter {
     count: u32,
     parts: Vec<Part>,
+    /// The headers of some earlier record, and [`PADDING`]. The last digits of the numbers are written into the copy: a
+    /// processor cannot read on at once what was written here in smaller pieces.
     buffer: Vec<u8>,
+    slots: Vec<Slot>,
 }
 
 #[derive(Debug)]
@@ -76,6 +86,30 @@ struct Part {
 enum Number {
     Offset,
     Timestamp,
+}
+
+impl Number {
+    #[inline(always)]
+    fn of(self, offset: i64, timestamp: i64) -> i64 {
+        match self {
+            Self::Offset => offset,
+            Self::Timestamp => timestamp,
+        }
+    }
+}
+
+/// A number in the buffer.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    number: Number,
+    /// Where its text is.
+    text: Range<usize>,
+    /// The smallest number of its group,
+    base: i64,
+    /// and how many there are: none below [`GROUP`], where the number of digits changes.
+    group: u64,
+    /// The last four digits.
+    low: [u8; 4],
 }
 
 impl SuffixWriter {
@@ -102,29 +136,66 @@ impl SuffixWriter {
         if !before.is_empty() {
             parts.push(Part { before, number: None });
         }
-        Ok(Self {
+        let mut writer = Self {
             count,
             parts,
             buffer: Vec::new(),
-        })
+            slots: Vec::new(),
+        };
+        writer.render(0, 0);
+        Ok(writer)
     }
 
     /// The headers of the record at this position of the source.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&mut self, offset: i64, timestamp: i64) -> Suffix<'_> {
-        self.buffer.clear();
-        for part in &self.parts {
-            self.buffer.extend_from_slice(&part.before);
-            match part.number {
-                Some(Number::Offset) => push_decimal(&mut self.buffer, offset),
-                Some(Number::Timestamp) => push_decimal(&mut self.buffer, timestamp),
-                None => {}
+        let mut fits = true;
+        for slot in &mut self.slots {
+            let value = slot.number.of(offset, timestamp);
+            let low = value.wrapping_sub(slot.base) as u64;
+            if low < slot.group {
+                slot.low = four_digits(low);
+            } else {
+                fits &= slot.put(&mut self.buffer, value);
             }
+        }
+        if !fits {
+            self.render(offset, timestamp);
         }
         Suffix {
             count: self.count,
-            bytes: &self.buffer,
+            bytes: self.buffer.get(..self.buffer.len() - PADDING).unwrap_or_default(),
+            padded: &self.buffer,
+            slots: &self.slots,
         }
+    }
+
+    /// Writes everything anew.
+    #[cold]
+    #[inline(never)]
+    fn render(&mut self, offset: i64, timestamp: i64) {
+        self.buffer.clear();
+        self.slots.clear();
+        for part in &self.parts {
+            self.buffer.extend_from_slice(&part.before);
+            let Some(number) = part.number else { continue };
+            let value = number.of(offset, timestamp);
+            let mut digits = [0; LONGEST_DECIMAL];
+            let text = decimal(value, &mut digits);
+            push_i32(&mut self.buffer, text.len() as i32);
+            let start = self.buffer.len();
+            self.buffer.extend_from_slice(text);
+            let (base, group) = group_of(value);
+            let text = start..self.buffer.len();
+            self.slots.push(Slot {
+                number,
+                text,
+                base,
+                group,
+                low: four_digits(value.wrapping_sub(base) as u64),
+            });
+        }
+        self.buffer.resize(self.buffer.len() + PADDING, 0);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -140,9 +211,70 @@ impl SuffixWriter {
     }
 }
 
-/// Appends the length of the decimal form of `value`, and that form.
-fn push_decimal(out: &mut Vec<u8>, value: i64) {
-    let mut digits = [0u8; 20];
+impl Slot {
+    /// Writes a number of another group; `false`, and nothing written, when it has not as many digits.
+    fn put(&mut self, buffer: &mut [u8], value: i64) -> bool {
+        let mut digits = [0; LONGEST_DECIMAL];
+        let text = decimal(value, &mut digits);
+        match buffer.get_mut(self.text.clone()) {
+            Some(place) if place.len() == text.len() => place.copy_from_slice(text),
+            _ => return false,
+        }
+        (self.base, self.group) = group_of(value);
+        self.low = four_digits(value.wrapping_sub(self.base) as u64);
+        true
+    }
+
+    /// Puts the last digits into a copy of the headers.
+    #[inline(always)]
+    pub(crate) fn finish(&self, copy: &mut [u8]) {
+        let digits = self
+            .text
+            .end
+            .checked_sub(4)
+            .and_then(|start| copy.get_mut(start..)?.first_chunk_mut::<4>());
+        if let Some(digits) = digits.filter(|_| self.group > 0) {
+            *digits = self.low;
+        }
+    }
+}
+
+/// The smallest number of the group of `value`, and how many numbers there are in it.
+fn group_of(value: i64) -> (i64, u64) {
+    let group = GROUP as i64;
+    if value < group {
+        return (0, 0);
+    }
+    let base = value - value % group;
+    (base, GROUP.min((i64::MAX - base) as u64))
+}
+
+/// `00` to `99`.
+static PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+}
+
+/// The digits of a number below [`GROUP`].
+#[inline(always)]
+fn four_digits(number: u64) -> [u8; 4] {
+    let (high, low) = (number as usize / 100 % 100, number as usize % 100);
+    let ([a, b], [c, d]) = (PAIRS[high], PAIRS[low]);
+    [a, b, c, d]
+}
+
+/// Bytes of the decimal form of `i64::MIN`.
+const LONGEST_DECIMAL: usize = 20;
+
+/// The decimal form of `value`, at the end of `digits`.
+fn decimal(value: i64, digits: &mut [u8; LONGEST_DECIMAL]) -> &[u8] {
     let mut start = digits.len();
     let mut rest = value.unsigned_abs();
     while let Some(slot) = start.checked_sub(1).and_then(|at| digits.get_mut(at)) {
@@ -161,23 +293,55 @@ fn push_decimal(out: &mut Vec<u8>, value: i64) {
         *slot = b'-';
         start -= 1;
     }
-    let text = digits.get(start..).unwrap_or_default();
-    push_i32(out, text.len() as i32);
-    out.extend_from_slice(text);
+    digits.get(start..).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn numbers_are_ascii_decimal() {
-        for value in [0, 7, -1, 10, 1_700_000_000_000, i64::MAX, i64::MIN] {
-            let mut out = Vec::new();
-            push_decimal(&mut out, value);
-            let text = value.to_string();
-            assert_eq!(out[0] as usize, text.len() * 2);
-            assert_eq!(&out[1..], text.as_bytes());
+    /// Numbers around the places where digits or groups change, and any others.
+    fn number() -> impl Strategy<Value = i64> {
+        let around = |value: i64| (-3..=3i64).prop_map(move |by| value.saturating_add(by));
+        let ten = (0..19u32).prop_flat_map(move |exponent| around(10i64.pow(exponent)));
+        let group = (0..100_000i64).prop_flat_map(move |group| around(group * GROUP as i64));
+        let edge = prop::sample::select(vec![i64::MIN, i64::MAX, 0]).prop_flat_map(around);
+        prop_oneof![
+            ten,
+            group,
+            edge,
+            any::<i64>(),
+            1_700_000_000_000..1_700_000_009_999i64
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_written_before_the_numbers_are_right(
+            positions in prop::collection::vec((number(), number(), 1..5usize), 1..20),
+        ) {
+            let mut writer = SuffixWriter::new(&AppendedHeader::original_position(Some("c"))).unwrap();
+            for (offset, timestamp, times) in positions {
+                for i in 0..times as i64 {
+                    let (offset, timestamp) = (offset.wrapping_add(i), timestamp.wrapping_add(3 * i));
+                    let mut expected = Vec::new();
+                    for (name, value) in [
+                        (ORIGINAL_OFFSET, offset.to_string()),
+                        (ORIGINAL_TIMESTAMP, timestamp.to_string()),
+                        (SOURCE_CLUSTER, "c".to_owned()),
+                    ] {
+                        push_bytes(&mut expected, 0, Some(name.as_bytes())).unwrap();
+                        push_bytes(&mut expected, 0, Some(value.as_bytes())).unwrap();
+                    }
+                    let suffix = writer.write(offset, timestamp);
+                    prop_assert_eq!(suffix.count, 3);
+                    let mut copy = suffix.bytes.to_vec();
+                    suffix.finish(&mut copy);
+                    prop_assert_eq!(copy, expected);
+                    prop_assert!(suffix.padded.starts_with(suffix.bytes));
+                }
+            }
         }
     }
 }

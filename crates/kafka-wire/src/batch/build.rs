@@ -164,6 +164,8 @@ impl BatchBuilder {
         let suffix = Suffix {
             count,
             bytes: headers,
+            padded: headers,
+            slots: &[],
         };
         let body = Body {
             attributes: 0,

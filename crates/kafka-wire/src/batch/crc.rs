@@ -31,6 +31,11 @@ pub(crate) fn shift(difference: u32, len: u32) -> u32 {
     crc
 }
 
+/// The CRC of one message followed by another, from the CRC of each and the length of the second.
+pub(crate) fn combine(first: u32, second: u32, second_len: u32) -> u32 {
+    shift(first, second_len) ^ second
+}
+
 /// The difference of the CRCs of two messages of equal length, from the bytewise difference of the messages.
 pub(crate) fn difference(bytes: impl Iterator<Item = u8>) -> u32 {
     bytes.fold(0, |crc, byte| (crc >> 8) ^ STEP[usize::from(crc as u8 ^ byte)])
@@ -103,6 +108,15 @@ mod tests {
             let change = difference(old.iter().zip(&new).map(|(a, b)| a ^ b));
             let after = before ^ shift(change, tail.len() as u32);
             prop_assert_eq!(after, crc32c(&[&new[..], &tail].concat()));
+        }
+
+        #[test]
+        fn pieces_give_the_crc_of_the_whole(
+            first in prop::collection::vec(any::<u8>(), 0..300),
+            second in prop::collection::vec(any::<u8>(), 0..70_000),
+        ) {
+            let combined = combine(crc32c(&first), crc32c(&second), second.len() as u32);
+            prop_assert_eq!(combined, crc32c(&[&first[..], &second].concat()));
         }
 
         #[test]

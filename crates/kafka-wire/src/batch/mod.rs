@@ -9,6 +9,7 @@
 //! Facts about the format come from Apache Kafka's `DefaultRecordBatch` and `DefaultRecord`.
 
 mod append;
+mod buffer;
 mod build;
 mod crc;
 mod error;

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use super::buffer::RecordBuffer;
 use super::header::HEADER_LEN;
-use super::records::RecordIter;
-use super::write::{Body, Suffix, push_record, seal};
+use super::records::{Record, RecordIter};
+use super::write::{Body, Suffix, seal, seal_summed};
 use super::{BatchError, BatchHeader, ProducePatch, RawBatch};
 use crate::codec::{Codec, Compressor};
 
@@ -41,10 +42,10 @@ impl Transcoded {
     }
 }
 
-/// Records of a batch that is not closed yet, behind room for its header.
+/// Records of a batch that is not closed yet.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    bytes: Vec<u8>,
+    buffer: RecordBuffer,
     count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
@@ -56,7 +57,7 @@ impl Pending {
     pub(crate) fn new() -> Self {
         let (base_timestamp, max_timestamp, last_timestamp) = (-1, -1, -1);
         Self {
-            bytes: vec![0; HEADER_LEN],
+            buffer: RecordBuffer::new(),
             count: 0,
             base_timestamp,
             max_timestamp,
@@ -71,25 +72,52 @@ impl Pending {
 
     /// Size of the batch, were it closed without compression.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.buffer.len()
     }
 
-    pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes);
+    /// Makes room for records of so many bytes that will be closed with `codec`.
+    pub(crate) fn reserve(&mut self, bytes: usize, codec: Codec) {
+        self.buffer.reserve(bytes, codec == Codec::None);
     }
 
     /// Adds a record. Timestamps count from that of the first one, as the Java producer has it.
-    #[inline]
     pub(crate) fn push(&mut self, offset: i64, timestamp: i64, body: &Body<'_>) -> Result<(), BatchError> {
+        let delta = self.delta(timestamp);
+        let pushed = self.buffer.push(body, delta, self.count);
+        self.count(offset, timestamp, pushed)
+    }
+
+    /// Adds a record that was read from the front of `input`.
+    #[inline(always)]
+    pub(crate) fn push_copy(
+        &mut self,
+        offset: i64,
+        timestamp: i64,
+        record: &Record<'_>,
+        input: &[u8],
+        suffix: Suffix<'_>,
+    ) -> Result<(), BatchError> {
+        let delta = self.delta(timestamp);
+        let tail = input
+            .get(record.raw.len() - record.tail_len..)
+            .unwrap_or_default();
+        let pushed = self.buffer.push_copy(record, tail, suffix, delta, self.count);
+        self.count(offset, timestamp, pushed)
+    }
+
+    #[inline(always)]
+    fn delta(&mut self, timestamp: i64) -> i64 {
         if self.count == 0 {
             self.base_timestamp = timestamp;
             self.max_timestamp = timestamp;
         }
-        let delta = timestamp.wrapping_sub(self.base_timestamp);
-        let next_count = self.count.checked_add(1);
-        let (Some(()), Some(next_count)) =
-            (push_record(&mut self.bytes, body, delta, self.count), next_count)
-        else {
+        timestamp.wrapping_sub(self.base_timestamp)
+    }
+
+    /// Notes where the record that was just written comes from.
+    #[inline(always)]
+    fn count(&mut self, offset: i64, timestamp: i64, pushed: Option<()>) -> Result<(), BatchError> {
+        let (Some(()), Some(next_count)) = (pushed, self.count.checked_add(1)) else {
             return Err(BatchError::TooLarge { base_offset: offset });
         };
         match self.runs.last_mut() {
@@ -127,7 +155,7 @@ impl Pending {
     }
 
     fn records(&self) -> &[u8] {
-        self.bytes.get(HEADER_LEN..).unwrap_or_default()
+        self.buffer.records()
     }
 
     fn source_offsets(&self) -> impl Iterator<Item = i64> {
@@ -141,7 +169,7 @@ impl Pending {
         let (first_timestamp, last_timestamp) = (self.base_timestamp, self.last_timestamp);
         let runs = std::mem::take(&mut self.runs);
         self.count = 0;
-        self.bytes.resize(HEADER_LEN, 0);
+        self.buffer.clear();
         Transcoded {
             batch: RawBatch {
                 header,
@@ -187,8 +215,8 @@ impl Output {
             if pending.len() > self.max_batch_bytes && pending.count > 1 {
                 return self.split(codec, pending, self.max_batch_bytes, out);
             }
-            let mut bytes = std::mem::replace(&mut pending.bytes, vec![0; HEADER_LEN]);
-            let header = seal(pending.header(codec), &mut bytes)?;
+            let (mut bytes, crc) = pending.buffer.take();
+            let header = seal_summed(pending.header(codec), &mut bytes, crc)?;
             out.push(pending.close(header, bytes));
             return Ok(());
         }
@@ -219,20 +247,19 @@ impl Output {
         let header = whole.header(codec);
         let mut pending = Pending::new();
         let offsets = whole.source_offsets();
-        for (record, offset) in RecordIter::new(&header, whole.records()).zip(offsets) {
-            let record = record?;
+        let mut records = RecordIter::new(&header, whole.records());
+        for offset in offsets {
+            let input = records.rest();
+            let Some(record) = records.next().transpose()? else {
+                break;
+            };
             // Counted from another first record, a timestamp may take up to nine bytes more.
             let most = record.raw.len() + 9;
             if !pending.is_empty() && pending.len() + most > part {
                 self.finish(codec, &mut pending, out)?;
             }
-            let body = Body {
-                attributes: record.attributes,
-                key_and_value: record.key_and_value,
-                headers: record.headers,
-                suffix: Suffix::EMPTY,
-            };
-            pending.push(offset, header.timestamp(record.timestamp_delta), &body)?;
+            let timestamp = header.timestamp(record.timestamp_delta);
+            pending.push_copy(offset, timestamp, &record, input, Suffix::EMPTY)?;
         }
         self.finish(codec, &mut pending, out)?;
         *whole = Pending::new();

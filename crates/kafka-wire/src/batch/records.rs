@@ -41,6 +41,8 @@ pub struct Record<'a> {
     pub raw: &'a [u8],
     /// From the key's length to the value's last byte.
     pub(crate) key_and_value: &'a [u8],
+    /// How many bytes there are from the key's length to the record's end.
+    pub(crate) tail_len: usize,
 }
 
 /// The headers of a record, not parsed yet.
@@ -201,6 +203,11 @@ impl<'a> RecordIter<'a> {
         self.rest.len()
     }
 
+    /// The bytes of the records that have not been returned yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     #[cold]
     fn fail(&mut self, problem: &'static str) -> BatchError {
         self.failed = true;
@@ -272,6 +279,7 @@ fn read_record(input: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
             headers,
             raw,
             key_and_value,
+            tail_len: body.len(),
         },
         rest,
     ))

@@ -137,7 +137,7 @@ impl Transcoder {
         let mut out = Vec::new();
         let codec = self.output_codec(batch.header.compression()?);
         self.start();
-        self.add_batch(batch)?;
+        self.add_batch(batch, codec)?;
         self.output.finish(codec, &mut self.pending, &mut out)?;
         Ok(out)
     }
@@ -164,7 +164,7 @@ impl Transcoder {
             }
             current = codec;
             match entry {
-                LogEntry::Batch(batch) => self.add_batch(batch)?,
+                LogEntry::Batch(batch) => self.add_batch(batch, codec)?,
                 LogEntry::Legacy(entry) => self.add_legacy(entry)?,
             }
         }
@@ -183,7 +183,7 @@ impl Transcoder {
         }
     }
 
-    fn add_batch(&mut self, batch: &RawBatch) -> Result<(), BatchError> {
+    fn add_batch(&mut self, batch: &RawBatch, codec: Codec) -> Result<(), BatchError> {
         let header = &batch.header;
         if header.is_control() {
             return Err(BatchError::Control {
@@ -196,11 +196,17 @@ impl Transcoder {
         let count = header.record_count.max(0) as usize;
         let bytes = records.remaining_bytes();
         // A record takes at least 7 bytes: a count that cannot be true reserves nothing.
-        self.pending
-            .reserve(bytes + count.min(bytes / 7) * (self.suffix.typical_len() + 2));
+        self.pending.reserve(
+            bytes + count.min(bytes / 7) * (self.suffix.typical_len() + 2),
+            codec,
+        );
         let mut deltas = DeltaCheck::new(header);
         let mut index = 0;
-        while let Some(record) = records.next().transpose()? {
+        loop {
+            let input = records.rest();
+            let Some(record) = records.next().transpose()? else {
+                return Ok(());
+            };
             deltas.next(record.offset_delta)?;
             index += 1;
             let offset = header.base_offset + i64::from(record.offset_delta);
@@ -215,16 +221,9 @@ impl Transcoder {
                 problem,
             })?;
             let suffix = self.suffix.write(offset, timestamp);
-            let (key_and_value, headers) = (record.key_and_value, record.headers);
-            let body = Body {
-                attributes: record.attributes,
-                key_and_value,
-                headers,
-                suffix,
-            };
-            self.pending.push(offset, timestamp, &body)?;
+            self.pending
+                .push_copy(offset, timestamp, &record, input, suffix)?;
         }
-        Ok(())
     }
 
     fn add_legacy(&mut self, entry: &LegacyEntry) -> Result<(), BatchError> {

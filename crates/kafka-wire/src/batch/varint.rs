@@ -15,21 +15,27 @@ pub(crate) fn read_i32(input: &[u8]) -> Option<(i32, &[u8])> {
     if second < 0x80 {
         return Some((unzigzag32(low), rest));
     }
-    read_i32_tail(low, rest)
+    let (value, read) = split_tail(read_i32_tail(low, rest));
+    let rest = rest.get(read..).filter(|_| read > 0)?;
+    Some((unzigzag32(value), rest))
 }
 
-fn read_i32_tail(low: u32, input: &[u8]) -> Option<(i32, &[u8])> {
+/// Value and bytes read, in one number: two would come back through memory, and everybody would wait for that, those whose
+/// varints are short included. No bytes are read when they end early or there are too many.
+fn read_i32_tail(low: u32, input: &[u8]) -> u64 {
     let mut value = low;
-    let mut rest = input;
-    for shift in [14, 21, 28] {
-        let (&byte, tail) = rest.split_first()?;
-        value |= u32::from(byte & 0x7f) << shift;
-        rest = tail;
-        if byte < 0x80 {
-            return Some((unzigzag32(value), rest));
+    for (byte, read) in input.iter().zip(1..=3u32) {
+        value |= u32::from(byte & 0x7f) << (7 + 7 * read);
+        if *byte < 0x80 {
+            return u64::from(value) | u64::from(read) << 32;
         }
     }
-    None
+    0
+}
+
+#[inline(always)]
+const fn split_tail(tail: u64) -> (u32, usize) {
+    (tail as u32, (tail >> 32) as usize)
 }
 
 /// Reads an `i64`; returns it and the bytes behind it, or `None` when the bytes end early or it is too long.
@@ -42,16 +48,19 @@ pub(crate) fn read_i64(input: &[u8]) -> Option<(i64, &[u8])> {
     read_i64_tail(first, rest)
 }
 
+#[inline(always)]
 fn read_i64_tail(first: u8, input: &[u8]) -> Option<(i64, &[u8])> {
     let mut value = u64::from(first & 0x7f);
     let mut rest = input;
-    for shift in (7..=63).step_by(7) {
+    let mut shift = 7;
+    while shift <= 63 {
         let (&byte, tail) = rest.split_first()?;
         value |= u64::from(byte & 0x7f) << shift;
         rest = tail;
         if byte < 0x80 {
             return Some((unzigzag64(value), rest));
         }
+        shift += 7;
     }
     None
 }
@@ -64,11 +73,13 @@ const fn unzigzag64(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
-const fn zigzag32(value: i32) -> u32 {
+/// The number that is written for `value`.
+pub(crate) const fn zigzag32(value: i32) -> u32 {
     ((value << 1) ^ (value >> 31)) as u32
 }
 
-const fn zigzag64(value: i64) -> u64 {
+/// The number that is written for `value`.
+pub(crate) const fn zigzag64(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
@@ -76,6 +87,20 @@ const fn zigzag64(value: i64) -> u64 {
 pub(crate) const fn size_i32(value: i32) -> usize {
     let bits = 32 - (zigzag32(value) | 1).leading_zeros() as usize;
     bits.div_ceil(7)
+}
+
+/// [`short_varint`] takes numbers of so many bits.
+pub(crate) const SHORT_VARINT_BITS: u32 = 28;
+
+/// The varint of a number below 2^[`SHORT_VARINT_BITS`]: its bytes, lowest first, and how many they are.
+#[inline(always)]
+pub(crate) const fn short_varint(value: u32) -> (u64, usize) {
+    let len = (32 - (value | 1).leading_zeros() as usize).div_ceil(7);
+    let spread =
+        (value & 0x7f) | ((value & 0x3f80) << 1) | ((value & 0x1f_c000) << 2) | ((value & 0xfe0_0000) << 3);
+    // All bytes but the last say that another follows.
+    let more = 0x8080_8080u64 & ((1 << (8 * (len - 1))) - 1);
+    (spread as u64 | more, len)
 }
 
 /// A few varints on the stack, so that a record's fixed part is appended to the output in one piece.
@@ -155,6 +180,17 @@ mod tests {
             let (read_a, rest) = read_i32(small.as_slice()).unwrap();
             let (read_b, rest) = read_i64(rest).unwrap();
             prop_assert_eq!((read_a, read_b, rest.len()), (a, b, 0));
+        }
+    }
+
+    #[test]
+    fn short_varints_are_those_of_the_long_way() {
+        let around = |bit: u32| [(1u32 << bit) - 1, 1 << bit, (1 << bit) + 1];
+        for value in (0..27).flat_map(around).chain([(1 << SHORT_VARINT_BITS) - 1]) {
+            let mut small = Small::new();
+            small.put(u64::from(value));
+            let (word, len) = short_varint(value);
+            assert_eq!(&word.to_le_bytes()[..len], small.as_slice(), "{value}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! Writing records, and the header in front of them.
 
 use super::BatchError;
-use super::crc::crc32c;
+use super::append::Slot;
+use super::crc::{combine, crc32c};
 use super::header::{BatchHeader, CRC_START, HEADER_LEN, LENGTH_OVERHEAD};
-use super::records::Headers;
+use super::records::{Headers, Record};
 use super::varint::{Small, push_i32, size_i32};
 
 /// Appends a nullable byte string: its length, -1 for none, and its bytes.
@@ -29,10 +30,27 @@ pub(crate) fn push_bytes(
 pub(crate) struct Suffix<'a> {
     pub(crate) count: u32,
     pub(crate) bytes: &'a [u8],
+    /// The same bytes and possibly more of no meaning, so that they can be copied in pieces of constant size.
+    pub(crate) padded: &'a [u8],
+    /// Numbers whose last digits are still to be put into a copy of the bytes: see [`Suffix::finish`].
+    pub(crate) slots: &'a [Slot],
 }
 
 impl Suffix<'_> {
-    pub(crate) const EMPTY: Suffix<'static> = Suffix { count: 0, bytes: &[] };
+    pub(crate) const EMPTY: Suffix<'static> = Suffix {
+        count: 0,
+        bytes: &[],
+        padded: &[],
+        slots: &[],
+    };
+
+    /// Puts what is different in each record into a copy of the bytes.
+    #[inline(always)]
+    pub(crate) fn finish(&self, copy: &mut [u8]) {
+        for slot in self.slots {
+            slot.finish(copy);
+        }
+    }
 }
 
 /// The parts of a record that are copied, not made.
@@ -42,6 +60,18 @@ pub(crate) struct Body<'a> {
     pub(crate) key_and_value: &'a [u8],
     pub(crate) headers: Headers<'a>,
     pub(crate) suffix: Suffix<'a>,
+}
+
+impl<'a> Body<'a> {
+    /// The parts of a record that was read, and what is appended to it.
+    pub(crate) fn of(record: &Record<'a>, suffix: Suffix<'a>) -> Self {
+        Self {
+            attributes: record.attributes,
+            key_and_value: record.key_and_value,
+            headers: record.headers,
+            suffix,
+        }
+    }
 }
 
 /// Appends a record; `None` when it does not fit the format's 32-bit lengths.
@@ -75,13 +105,28 @@ pub(crate) fn push_record(
         push_i32(out, header_count);
     }
     out.extend_from_slice(stored_headers);
+    let suffix_at = out.len();
     out.extend_from_slice(body.suffix.bytes);
+    if let Some(suffix) = out.get_mut(suffix_at..) {
+        body.suffix.finish(suffix);
+    }
     Some(())
 }
 
 /// Fills in length and CRC of `header` and puts it over the first 61 bytes of `batch`, which holds room for it and the
 /// records as they are stored.
-pub(crate) fn seal(mut header: BatchHeader, batch: &mut [u8]) -> Result<BatchHeader, BatchError> {
+pub(crate) fn seal(header: BatchHeader, batch: &mut [u8]) -> Result<BatchHeader, BatchError> {
+    let crc = crc32c(batch.get(HEADER_LEN..).unwrap_or_default());
+    seal_summed(header, batch, crc)
+}
+
+/// [`seal`] for records whose CRC-32C is known.
+pub(crate) fn seal_summed(
+    mut header: BatchHeader,
+    batch: &mut [u8],
+    records_crc: u32,
+) -> Result<BatchHeader, BatchError> {
+    let records = batch.len().saturating_sub(HEADER_LEN);
     let too_large = BatchError::TooLarge {
         base_offset: header.base_offset,
     };
@@ -94,9 +139,8 @@ pub(crate) fn seal(mut header: BatchHeader, batch: &mut [u8]) -> Result<BatchHea
         return Err(too_large);
     };
     *head = header.encode();
-    header.crc = crc32c(batch.get(CRC_START..).unwrap_or_default());
-    if let Some(field) = batch.get_mut(CRC_START - 4..CRC_START) {
-        field.copy_from_slice(&header.crc.to_be_bytes());
-    }
+    let (_, summed) = head.split_at(CRC_START);
+    header.crc = combine(crc32c(summed), records_crc, records as u32);
+    *head = header.encode();
     Ok(header)
 }

@@ -6,20 +6,21 @@
 //!
 //! * In the flexible encoding each length is an unsigned varint, and nothing that such a varint announces (bytes or
 //!   elements) can exceed the bytes that are left. Only the numbers of tagged fields are no lengths; they are small.
-//! * In the older encoding a length is a plain 32-bit integer, as are ids and times. It may be as large as the bytes
-//!   that are left, or [`SLACK_INTS`]. The brokers in question (before 2.4) number themselves from 0.
+//! * In the older encoding a length is a plain 32-bit integer, as are ids and times, and those may be larger than the
+//!   bytes that are left. A number that is larger is therefore shown to the decoder as one more than the bytes that are
+//!   left, with which no array can be read. If the message can be read all the same, then no such number was a length,
+//!   and the message is read again with the numbers as they are.
 //!
-//! What remains is bounded by the size of the frame: at most some 200 bytes are reserved per byte left in it.
+//! What remains is bounded by the size of the frame: at most some 200 bytes are reserved per byte left in it, once for
+//! each level of nesting.
 
 use bytes::TryGetError;
 use bytes::{Buf, Bytes};
 use kafka_protocol::protocol::buf::ByteBuf;
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
-/// Largest varint that is accepted though fewer bytes are left.
-const SLACK_VARINTS: u64 = 1 << 14;
-/// Largest 32-bit integer that is accepted though fewer bytes are left, in the older encoding.
-const SLACK_INTS: usize = 1 << 20;
+/// Largest varint that is accepted though fewer bytes are left. Kafka numbers tagged fields from 0.
+const SLACK_VARINTS: u64 = 1 << 8;
 
 /// Decodes a message and requires that it ends where the bytes do.
 ///
@@ -30,14 +31,18 @@ pub(crate) fn decode<M: Decodable + HeaderVersion>(
     version: i16,
     flexible: bool,
 ) -> Result<M, String> {
-    let total = body.len();
-    let mut guarded = Guarded {
-        rest: body,
-        flexible,
-        varint: 0,
-        shift: 0,
-    };
-    let decoded = M::decode(&mut guarded, version);
+    let mut first = Guarded::new(body.clone(), flexible, Numbers::Capped);
+    let message = decode_all(&mut first, version)?;
+    if !first.capped {
+        return Ok(message);
+    }
+    drop::<M>(message);
+    decode_all(&mut Guarded::new(body, flexible, Numbers::AsTheyAre), version)
+}
+
+fn decode_all<M: Decodable>(guarded: &mut Guarded, version: i16) -> Result<M, String> {
+    let total = guarded.rest.len();
+    let decoded = M::decode(guarded, version);
     let at = total - guarded.rest.len();
     match decoded {
         Ok(_) if !guarded.rest.is_empty() => Err(format!(
@@ -52,15 +57,38 @@ pub(crate) fn decode<M: Decodable + HeaderVersion>(
     }
 }
 
+/// How 32-bit integers of the older encoding are shown to the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// None larger than one more than the bytes that are left.
+    Capped,
+    /// All lengths are known to be good.
+    AsTheyAre,
+}
+
 struct Guarded {
     rest: Bytes,
     flexible: bool,
     /// The bits of a varint whose bytes are being read one by one.
     varint: u64,
     shift: u32,
+    numbers: Numbers,
+    /// Whether a number was shown smaller than it is.
+    capped: bool,
 }
 
 impl Guarded {
+    fn new(rest: Bytes, flexible: bool, numbers: Numbers) -> Self {
+        Self {
+            rest,
+            flexible,
+            varint: 0,
+            shift: 0,
+            numbers,
+            capped: false,
+        }
+    }
+
     /// Refuses by pretending that the buffer ended: the decoder stops before it reserves anything.
     fn refuse(&self, announced: usize) -> TryGetError {
         TryGetError {
@@ -109,13 +137,12 @@ impl Buf for Guarded {
 
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         let value = self.rest.try_get_i32()?;
-        if !self.flexible
-            && let Ok(announced) = usize::try_from(value)
-            && announced > self.rest.len().max(SLACK_INTS)
-        {
-            return Err(self.refuse(announced));
+        if self.flexible || self.numbers == Numbers::AsTheyAre {
+            return Ok(value);
         }
-        Ok(value)
+        let cap = i32::try_from(self.rest.len() + 1).unwrap_or(i32::MAX);
+        self.capped |= value > cap;
+        Ok(value.min(cap))
     }
 }
 
@@ -192,10 +219,50 @@ mod tests {
         // throttle time, then an array of 2^31 - 1 brokers.
         let plain = Bytes::from_static(&[0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3]);
         let error = decode::<MetadataResponse>(plain, 8, false).unwrap_err();
-        assert!(error.contains("at byte 8 of 11"), "{error}");
+        assert!(error.contains("of 11"), "{error}");
         let compact = Bytes::from_static(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3]);
         let error = decode::<MetadataResponse>(compact, 12, true).unwrap_err();
         assert!(error.contains("at byte 9 of 12"), "{error}");
+    }
+
+    /// A group whose members are said to be 2^20: room for them would be 250 MB.
+    #[test]
+    fn a_length_that_could_be_an_id_reserves_nothing() {
+        use kafka_protocol::messages::DescribeGroupsResponse;
+        // Found by a fuzzer: groups without a name, then one whose members begin with the number 2^20.
+        let found = "00000300000300000000000000000000000000001000000000000000000000000000000000000000\
+                     0000000000000000000000008000000000000000000000000000";
+        let byte = |at| u8::from_str_radix(&found[at..at + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..found.len()).step_by(2).map(byte).collect();
+        for at in 0..bytes.len() - 4 {
+            let mut hostile = vec![0; bytes.len()];
+            hostile[7] = 1;
+            hostile[at..at + 4].copy_from_slice(&[0, 0x10, 0, 0]);
+            let mut guarded = Guarded::new(Bytes::from(hostile.clone()), false, Numbers::Capped);
+            while let Ok(number) = guarded.try_get_i32() {
+                assert!(number <= guarded.rest.len() as i32 + 1, "{number} at {at}");
+            }
+            let _ = decode::<DescribeGroupsResponse>(Bytes::from(hostile), 4, false);
+        }
+        assert!(decode::<DescribeGroupsResponse>(Bytes::from(bytes), 4, false).is_err());
+    }
+
+    #[test]
+    fn ids_and_times_of_any_size_are_read_in_the_older_encoding() {
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(BrokerId(i32::MAX))
+            .with_host(text("host"))
+            .with_port(65_535);
+        let response = MetadataResponse::default()
+            .with_throttle_time_ms(i32::MAX - 1)
+            .with_brokers(vec![broker])
+            .with_controller_id(BrokerId(1_234_567));
+        for version in 4..=8 {
+            let mut bytes = BytesMut::new();
+            response.encode(&mut bytes, version).unwrap();
+            let read = decode::<MetadataResponse>(bytes.freeze(), version, false);
+            assert_eq!(read.as_ref(), Ok(&response));
+        }
     }
 
     #[test]
@@ -218,12 +285,8 @@ mod tests {
 
     #[test]
     fn a_varint_may_be_split_from_what_it_is_not() {
-        let mut guarded = Guarded {
-            rest: Bytes::from(vec![1, 0x80, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 5]),
-            flexible: true,
-            varint: 0,
-            shift: 0,
-        };
+        let bytes = Bytes::from(vec![1, 0x80, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 5]);
+        let mut guarded = Guarded::new(bytes, true, Numbers::Capped);
         // A boolean, a two-byte varint of 128, then five bytes that announce 34359738367.
         assert_eq!(guarded.try_get_u8().unwrap(), 1);
         assert_eq!(guarded.try_get_u8().unwrap(), 0x80);

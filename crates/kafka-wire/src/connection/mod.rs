@@ -15,6 +15,8 @@ mod driver;
 #[cfg(test)]
 pub(crate) mod fake;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod guard;
 mod link;
 mod login;

@@ -122,6 +122,23 @@ fn every_version_reads_as_the_generated_type_wrote_it() {
     }
 }
 
+/// Found by a fuzzer: the generated type reads a tagged field that it knows as far as it goes, whatever its size says.
+#[test]
+fn a_tagged_field_ends_where_its_size_says() {
+    let body = encoded(12, vec![their_partition(0, 12, vec![1, 2, 3], &[])]);
+    let field = [&[0, 13][..], &3i32.to_be_bytes(), &99i64.to_be_bytes(), &[0]].concat();
+    let at = body
+        .windows(field.len())
+        .position(|window| window == field)
+        .unwrap();
+    for size in 0..=13u8 {
+        let mut changed = body.to_vec();
+        changed[at + 1] = size;
+        let read = FetchResponse::decode(Bytes::from(changed), 12);
+        assert_eq!(read.is_ok(), size == 13, "{size}: {read:?}");
+    }
+}
+
 #[test]
 fn records_share_the_memory_of_the_frame() {
     let body = encoded(12, vec![their_partition(0, 12, vec![7; 100_000], &[])]);

@@ -9,6 +9,36 @@ fn transcode(options: TranscodeOptions, batch: &RawBatch) -> Vec<Transcoded> {
     Transcoder::new(options).unwrap().transcode(batch).unwrap()
 }
 
+/// The records of `batch` as they are stored, but with their first `own` headers only.
+fn strip(batch: &RawBatch, own: &[usize]) -> Vec<u8> {
+    let mut stripped = Vec::new();
+    for (record, &own) in RecordIter::new(&batch.header, batch.stored_records()).zip(own) {
+        let record = record.unwrap();
+        let kept: usize = record
+            .headers
+            .iter()
+            .take(own)
+            .map(|header| stored_len(header.unwrap()))
+            .sum();
+        let after_len = record.raw.len() - crate::batch::varint::read_i32(record.raw).unwrap().1.len();
+        let count = record.tail_len - record.key_and_value.len() - record.headers.stored().len();
+        let before_count = record.raw.len() - record.headers.stored().len() - count;
+        let mut body = record.raw[after_len..before_count].to_vec();
+        crate::batch::varint::push_i32(&mut body, own as i32);
+        body.extend_from_slice(&record.headers.stored()[..kept]);
+        crate::batch::varint::push_i32(&mut stripped, body.len() as i32);
+        stripped.extend(body);
+    }
+    stripped
+}
+
+fn stored_len(header: Header<'_>) -> usize {
+    let mut bytes = Vec::new();
+    crate::batch::write::push_bytes(&mut bytes, 0, Some(header.name)).unwrap();
+    crate::batch::write::push_bytes(&mut bytes, 0, header.value).unwrap();
+    bytes.len()
+}
+
 proptest! {
     #[test]
     fn nothing_asked_nothing_changed(records in records(1..30, false)) {
@@ -45,6 +75,24 @@ proptest! {
             prop_assert_eq!(&name, &cluster);
         }
         prop_assert_eq!(written, records);
+    }
+
+    #[test]
+    fn what_was_appended_can_be_cut_off_again_to_the_byte(
+        records in records(1..60, false),
+        cluster in prop::option::of("[a-z]{0,200}"),
+        rotate in 0..3usize,
+    ) {
+        let mut append = AppendedHeader::original_position(cluster.as_deref());
+        let appended = append.len();
+        append.rotate_left(rotate % appended);
+        let batch = build(Codec::None, &records);
+        let max_batch_bytes = 4 << 20;
+        let out = transcode(TranscodeOptions { append, max_batch_bytes, ..TranscodeOptions::default() }, &batch);
+        prop_assert_eq!(out.len(), 1);
+        prop_assert!(out[0].batch.verify_crc().is_ok());
+        let own: Vec<usize> = records.iter().map(|record| record.headers.len()).collect();
+        prop_assert_eq!(strip(&out[0].batch, &own), batch.stored_records());
     }
 
     #[test]

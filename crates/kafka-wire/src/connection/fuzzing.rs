@@ -1,0 +1,135 @@
+//! Entries for the fuzz targets of the repository: decoders that are no part of the API. Feature `fuzzing`, not stable.
+
+use std::fmt::Debug;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, ConsumerGroupDescribeRequest, CreateTopicsRequest, DeleteRecordsRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
+    InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest,
+};
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
+
+use super::Api;
+use super::buffers::BufferPool;
+use super::frame::FrameReader;
+use super::guard::decode;
+use crate::fetch::response::{
+    DivergingEpoch, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FetchResponse, PartitionResponse, TopicKey,
+    TopicResponse,
+};
+use crate::transactions::AbortedTransaction;
+
+/// Reads the frames of `stream`, none longer than `limit`, and shows each to `see`; returns why it ended.
+pub fn frames(stream: &[u8], limit: usize, mut see: impl FnMut(&[u8])) -> String {
+    let mut reader = FrameReader::new(stream, BufferPool::new(0));
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match pin!(reader.next(limit)).poll(&mut context) {
+            Poll::Ready(Ok(frame)) => see(frame.as_ref()),
+            Poll::Ready(Err(error)) => return error.to_string(),
+            Poll::Pending => unreachable!("bytes in memory need no waiting"),
+        }
+    }
+}
+
+/// Decodes `body` as the response to one of several requests. What can be decoded, and is written again, must be read as
+/// the same message.
+pub fn response(api: u8, version: i16, body: Bytes) -> bool {
+    macro_rules! decode_one {
+        ($($request:ident)*) => {{
+            let all: &[fn(i16, Bytes) -> bool] = &[$(there_and_back::<$request>),*];
+            all[usize::from(api) % all.len()](version, body)
+        }};
+    }
+    decode_one! {
+        ApiVersionsRequest ConsumerGroupDescribeRequest CreateTopicsRequest DeleteRecordsRequest
+        DescribeConfigsRequest DescribeGroupsRequest FindCoordinatorRequest InitProducerIdRequest
+        ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
+        OffsetForLeaderEpochRequest
+    }
+}
+
+fn there_and_back<R>(version: i16, body: Bytes) -> bool
+where
+    R: Api + HeaderVersion,
+    R::Response: Encodable + Debug + PartialEq,
+{
+    let versions = R::versions();
+    let version = versions.start() + version.rem_euclid(versions.end() - versions.start() + 1);
+    let flexible = R::header_version(version) >= 2;
+    let Ok(message) = decode::<R::Response>(body, version, flexible) else {
+        return false;
+    };
+    let mut again = BytesMut::new();
+    if message.encode(&mut again, version).is_ok() {
+        assert_eq!(
+            decode::<R::Response>(again.freeze(), version, flexible).as_ref(),
+            Ok(&message)
+        );
+    }
+    true
+}
+
+/// Parses `body` as a Fetch response, and compares with what the generated message type makes of it. Returns the slabs
+/// of records.
+///
+/// The generated type does not look at the sizes of tagged fields that it knows, and we do. Only what it writes again as
+/// it was read has the right sizes and is compared.
+pub fn fetch_response(version: i16, body: Bytes) -> Option<Vec<Bytes>> {
+    let version = 4 + version.rem_euclid(14);
+    let ours = FetchResponse::decode(body.clone(), version);
+    let theirs = decode::<<FetchRequest as Api>::Response>(body.clone(), version, version >= FIRST_FLEXIBLE);
+    let mut again = BytesMut::new();
+    if let Ok(theirs) = theirs
+        && theirs.encode(&mut again, version).is_ok()
+        && again == body
+    {
+        let topics = theirs.responses.into_iter().map(|topic| TopicResponse {
+            topic: if version >= FIRST_WITH_TOPIC_IDS {
+                TopicKey::Id(*topic.topic_id.as_bytes())
+            } else {
+                TopicKey::Name(topic.topic.0.into_bytes())
+            },
+            partitions: topic
+                .partitions
+                .into_iter()
+                .map(|partition| PartitionResponse {
+                    partition: partition.partition_index,
+                    error_code: partition.error_code,
+                    high_watermark: partition.high_watermark,
+                    last_stable_offset: partition.last_stable_offset,
+                    log_start_offset: Some(partition.log_start_offset).filter(|offset| *offset >= 0),
+                    aborted: partition
+                        .aborted_transactions
+                        .into_iter()
+                        .flatten()
+                        .map(|aborted| AbortedTransaction {
+                            producer_id: aborted.producer_id.0,
+                            first_offset: aborted.first_offset,
+                        })
+                        .collect(),
+                    preferred_read_replica: Some(partition.preferred_read_replica.0)
+                        .filter(|replica| *replica >= 0),
+                    records: partition.records.unwrap_or_default(),
+                    diverging_epoch: Some(DivergingEpoch {
+                        epoch: partition.diverging_epoch.epoch,
+                        end_offset: partition.diverging_epoch.end_offset,
+                    })
+                    .filter(|diverging| diverging.end_offset >= 0),
+                })
+                .collect(),
+        });
+        let expected = FetchResponse {
+            throttle_time_ms: theirs.throttle_time_ms,
+            error_code: theirs.error_code,
+            topics: topics.collect(),
+        };
+        assert_eq!(ours.as_ref(), Ok(&expected));
+    }
+    let slabs = |topic: TopicResponse| topic.partitions.into_iter().map(|partition| partition.records);
+    Some(ours.ok()?.topics.into_iter().flat_map(slabs).collect())
+}

@@ -1,0 +1,63 @@
+//! What comes from a broker: frames, responses, Fetch responses.
+
+use bytes::Bytes;
+use kafka_wire::fuzzing;
+
+use crate::input::Input;
+use crate::memory::bounded;
+
+/// Frames: those that are found are those that are there, and none is larger than the limit.
+pub fn frame(data: &[u8]) {
+    let mut input = Input::new(data);
+    let limit = 4 << (input.u8() % 20);
+    let stream = input.rest;
+    let mut position = 0;
+    // Room is made for a frame before its bytes are there: that is what the limit is for. Sizes are rounded up.
+    let ended = bounded(
+        || {
+            fuzzing::frames(stream, limit, |frame| {
+                assert!((4..=limit).contains(&frame.len()));
+                let length = stream[position..].first_chunk::<4>().expect("a length");
+                assert_eq!(u32::from_be_bytes(*length) as usize, frame.len());
+                assert_eq!(stream[position + 4..][..frame.len()], *frame);
+                position += 4 + frame.len();
+            })
+        },
+        |_| limit + (256 << 10),
+    );
+    assert!(!ended.is_empty());
+}
+
+/// The decoders of the other responses reserve room for what an array announces, at most for one element more than there
+/// are bytes (in the flexible encoding 2^8 if that is more), once for each level of nesting.
+const LARGEST_ELEMENT: usize = 256;
+const NESTING: usize = 4;
+
+/// Responses other than Fetch, behind the guard that checks their lengths.
+pub fn response(data: &[u8]) {
+    let mut input = Input::new(data);
+    let (api, version) = (input.u8(), i16::from(input.u8()));
+    let body = Bytes::copy_from_slice(input.rest);
+    bounded(
+        || fuzzing::response(api, version, body),
+        |_| NESTING * LARGEST_ELEMENT * (input.rest.len() + (1 << 8)),
+    );
+}
+
+/// Fetch responses: parsed as the generated message type parses them, the records slices of the body.
+pub fn fetch(data: &[u8]) {
+    let mut input = Input::new(data);
+    let version = i16::from(input.u8());
+    let body = Bytes::copy_from_slice(input.rest);
+    let inside = body.as_ptr_range();
+    for slab in fuzzing::fetch_response(version, body.clone())
+        .into_iter()
+        .flatten()
+    {
+        let slab = slab.as_ptr_range();
+        assert!(
+            slab.is_empty() || (inside.start <= slab.start && slab.end <= inside.end),
+            "records were copied"
+        );
+    }
+}
