@@ -1,11 +1,12 @@
 //! Topics and where their partitions begin and end.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Isolation, JavaClient};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A topic as the Java client describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -120,10 +121,17 @@ impl JavaClient {
         .await?;
         // Asks the leaders themselves, and again until they are: an idempotent Java producer whose first request comes too
         // early may get its second one in first, and then repeats the first in vain.
+        // A broker that is behind the others does not know the topic yet.
         let all: Vec<(&str, i32)> = (0..partitions).map(|partition| (topic, partition)).collect();
-        self.list_offsets(&all, OffsetSpec::Latest, Isolation::ReadUncommitted)
-            .await
-            .map(drop)
+        let mut attempts_left = 50;
+        loop {
+            let ends = self.list_offsets(&all, OffsetSpec::Latest, Isolation::ReadUncommitted);
+            match ends.await {
+                Err(Error::Java(error)) if error.retriable && attempts_left > 0 => attempts_left -= 1,
+                outcome => return outcome.map(drop),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Deletes a topic, and waits until it is no longer listed.
