@@ -3,11 +3,7 @@
 //!
 //! [`versions`] sees on older releases those that may differ between releases.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod appending;
 mod commits;
