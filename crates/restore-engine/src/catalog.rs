@@ -72,8 +72,7 @@ impl<'a> Catalog<'a> {
         let Some(name) = self.newest_manifest(backup_id).await? else {
             return Err(self.unknown(backup_id).await);
         };
-        let generation = layout::parse_manifest_name(&name).map_or(0, |parsed| parsed.generation);
-        self.open_generation(backup_id, generation, &name).await
+        self.open_named(backup_id, &name).await
     }
 
     /// A backup set as it was at `time`, in milliseconds since 1970 UTC: the newest generation that is not after it. Reads

@@ -121,11 +121,7 @@ impl Cluster {
                 group,
                 Effect::Repeatable,
                 |_| ConsumerGroupDescribeRequest::default().with_group_ids(vec![group_id(group)]),
-                // Releases that offer this API without having the protocol enabled answer so (seen: 3.9).
-                |response| {
-                    refusal(response.groups.first().map(|group| group.error_code))
-                        .filter(|code| *code != ErrorCode::UNSUPPORTED_VERSION)
-                },
+                |response| refusal_where_enabled(response.groups.first().map(|group| group.error_code)),
             )
             .await?;
         let described = response
@@ -142,10 +138,7 @@ impl Cluster {
                 group,
                 Effect::Repeatable,
                 |_| ShareGroupDescribeRequest::default().with_group_ids(vec![group_id(group)]),
-                |response| {
-                    refusal(response.groups.first().map(|group| group.error_code))
-                        .filter(|code| *code != ErrorCode::UNSUPPORTED_VERSION)
-                },
+                |response| refusal_where_enabled(response.groups.first().map(|group| group.error_code)),
             )
             .await?;
         let described = response
@@ -174,6 +167,12 @@ impl Cluster {
             },
         ))
     }
+}
+
+/// Like [`refusal`], for protocols that may be switched off: releases that offer such an API without having the protocol
+/// enabled answer [`ErrorCode::UNSUPPORTED_VERSION`] (seen: 3.9), which says no more than that there is no such group.
+fn refusal_where_enabled(error_code: Option<i16>) -> Option<ErrorCode> {
+    refusal(error_code).filter(|code| *code != ErrorCode::UNSUPPORTED_VERSION)
 }
 
 /// The error by which a description was refused; that there is no such group (of this protocol) is none.
