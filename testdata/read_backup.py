@@ -16,6 +16,8 @@ import struct
 import sys
 import uuid
 
+from blake3 import blake3
+
 VERSION = 1
 MAX_BLOCK = 1 << 30
 MAX_INDEX = 256 << 20
@@ -404,7 +406,7 @@ def check_segment(folder, name, described, numbers):
     require(described["id"].endswith(f"-{segment.nonce:016x}"), "writer nonce is not that of the name")
     require(summaries(segment, numbers) == described["partitions"], "the manifest describes other blocks")
     require(len(data) == described["bytes"], "length is not that of the manifest")
-    require(hashlib.sha256(data).hexdigest() == described["sha256"], "SHA-256 is not that of the manifest")
+    require(blake3(data) == described["blake3"], "BLAKE3 is not that of the manifest")
 
 
 def manifest_name(generation):

@@ -151,7 +151,7 @@ impl Source {
             },
             summary: SegmentSummary {
                 bytes: 64 << 20,
-                sha256: [0x5a; 32],
+                blake3: [0x5a; 32],
                 partitions: (0..pieces).map(|_| self.grow()).collect(),
             },
         });

@@ -66,7 +66,7 @@ pub(crate) mod hex_digest {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        super::unhex(&text).ok_or_else(|| D::Error::custom("a SHA-256 is not 64 lower-case digits"))
+        super::unhex(&text).ok_or_else(|| D::Error::custom("a digest is not 64 lower-case digits"))
     }
 }
 

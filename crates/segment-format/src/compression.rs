@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
-use zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
+use zstd_safe::{CCtx, CParameter, DCtx};
 
 use crate::error::{Error, Result};
 
@@ -86,6 +86,7 @@ thread_local! {
     static ZSTD_COMPRESSOR: RefCell<Option<CCtx<'static>>> = const { RefCell::new(None) };
     static ZSTD_DECOMPRESSOR: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
     static LZ4_TABLE: RefCell<Option<CompressTable>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// Why a codec gave up, in its own words.
@@ -157,40 +158,14 @@ fn zstd_compress(level: i32, slices: &[Bytes], raw_len: usize) -> CodecResult<Op
             Some(context) => context,
             None => slot.insert(CCtx::try_create().ok_or("out of memory")?),
         };
-        zstd_stream(context, level, slices, raw_len).map_err(zstd_error)
+        with_scratch(slices, raw_len, |raw, stored| {
+            stored.reserve(zstd_safe::compress_bound(raw.len()));
+            context
+                .set_parameter(CParameter::CompressionLevel(level))
+                .map_err(zstd_error)?;
+            context.compress2(stored, raw).map_err(zstd_error)
+        })
     })
-}
-
-/// Feeds the slices one by one, so that they need not be copied together first, and stops as soon as the output is as
-/// long as the input.
-fn zstd_stream(
-    context: &mut CCtx<'static>,
-    level: i32,
-    slices: &[Bytes],
-    raw_len: usize,
-) -> std::result::Result<Option<Vec<u8>>, usize> {
-    context.reset(ResetDirective::SessionOnly)?;
-    context.set_parameter(CParameter::CompressionLevel(level))?;
-    context.set_pledged_src_size(Some(raw_len as u64))?;
-    let limit = raw_len.saturating_sub(1);
-    let mut stored = Vec::with_capacity(limit);
-    let mut output = OutBuffer::around(&mut stored);
-    for slice in slices {
-        let mut input = InBuffer::around(slice);
-        while input.pos() < slice.len() {
-            if output.pos() >= limit {
-                return Ok(None);
-            }
-            context.compress_stream(&mut output, &mut input)?;
-        }
-    }
-    while context.end_stream(&mut output)? > 0 {
-        if output.pos() >= limit {
-            return Ok(None);
-        }
-    }
-    stored.shrink_to_fit();
-    Ok((stored.len() < raw_len).then_some(stored))
 }
 
 fn zstd_decompress(stored: &[u8], raw: &mut Vec<u8>) -> CodecResult<usize> {
@@ -204,24 +179,55 @@ fn zstd_decompress(stored: &[u8], raw: &mut Vec<u8>) -> CodecResult<usize> {
 }
 
 fn lz4_compress(slices: &[Bytes], raw_len: usize) -> CodecResult<Option<Vec<u8>>> {
-    let joined: Vec<u8>;
-    let raw: &[u8] = match slices {
-        [only] => only,
-        _ => {
-            joined = slices.concat();
-            &joined
-        }
-    };
-    let mut stored = vec![0; get_maximum_output_size(raw.len())];
-    let length = LZ4_TABLE
-        .with_borrow_mut(|slot| {
-            let table = slot.get_or_insert_with(CompressTable::large);
-            compress_into_with_table(raw, &mut stored, table)
+    LZ4_TABLE.with_borrow_mut(|slot| {
+        let table = slot.get_or_insert_with(CompressTable::large);
+        with_scratch(slices, raw_len, |raw, stored| {
+            stored.resize(get_maximum_output_size(raw.len()), 0);
+            let length = compress_into_with_table(raw, stored, table).map_err(|error| error.to_string())?;
+            stored.truncate(length);
+            Ok(length)
         })
-        .map_err(|error| error.to_string())?;
-    stored.truncate(length);
-    stored.shrink_to_fit();
-    Ok((length < raw_len).then_some(stored))
+    })
+}
+
+/// Memory that a thread keeps from block to block, as fresh megabytes cost a page fault for each of their pages.
+#[derive(Default)]
+struct Scratch {
+    joined: Vec<u8>,
+    stored: Vec<u8>,
+}
+
+/// The most that is kept. Blocks of ordinary size stay below it.
+const MOST_KEPT: usize = 4 << 20;
+
+/// Gives the concatenation of `slices` and an empty buffer to `compress`; returns what it put there, if it is shorter.
+///
+/// Joined first: compressors are faster with all of their input before them, by more than the copy takes.
+fn with_scratch(
+    slices: &[Bytes],
+    raw_len: usize,
+    compress: impl FnOnce(&[u8], &mut Vec<u8>) -> CodecResult<usize>,
+) -> CodecResult<Option<Vec<u8>>> {
+    SCRATCH.with_borrow_mut(|Scratch { joined, stored }| {
+        joined.clear();
+        stored.clear();
+        let raw: &[u8] = match slices {
+            [only] => only,
+            _ => {
+                joined.reserve(raw_len);
+                slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+                joined
+            }
+        };
+        let length = compress(raw, stored)?;
+        let shorter = (length < raw_len).then(|| stored.get(..length).unwrap_or_default().to_vec());
+        for buffer in [joined, stored] {
+            if buffer.capacity() > MOST_KEPT {
+                *buffer = Vec::new();
+            }
+        }
+        Ok(shorter)
+    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ mod block;
 mod checksum;
 mod compression;
 mod cursor;
+mod digest;
 mod error;
 mod footer;
 mod header;
@@ -60,6 +61,7 @@ mod writer;
 
 pub use block::{BlockEntry, BlockMeta, EncodedBlock, MAX_BLOCK_LEN, decode_block, encode_block};
 pub use compression::Compression;
+pub use digest::SegmentDigest;
 pub use error::{Error, Part, Result};
 pub use footer::{FOOTER_LEN, Footer, MAX_INDEX_LEN};
 pub use header::{HEADER_LEN, SEGMENT_VERSION, SegmentHeader};

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
-
 use crate::block::{BlockEntry, EncodedBlock};
+use crate::digest::SegmentDigest;
 use crate::error::{Error, Result};
 use crate::footer::{FOOTER_LEN, Footer, MAX_INDEX_LEN};
 use crate::header::SegmentHeader;
 use crate::index::{INDEX_BLOCK_LEN, INDEX_FIXED_LEN, INDEX_PARTITION_LEN, Index};
 use crate::partition::PartitionRef;
+use bytes::Bytes;
 
 /// Writes one segment. It does no I/O: each call returns the bytes to append to the object, in order.
 ///
@@ -19,7 +18,7 @@ use crate::partition::PartitionRef;
 #[derive(Debug)]
 pub struct SegmentWriter {
     header: Bytes,
-    hash: Sha256,
+    digest: SegmentDigest,
     bytes_written: u64,
     index_len: u64,
     partitions: BTreeMap<(Arc<str>, i32), Vec<BlockEntry>>,
@@ -36,7 +35,7 @@ impl SegmentWriter {
         .encode();
         let mut writer = Self {
             header: header.clone(),
-            hash: Sha256::new(),
+            digest: SegmentDigest::new(),
             bytes_written: 0,
             index_len: INDEX_FIXED_LEN,
             partitions: BTreeMap::new(),
@@ -50,7 +49,7 @@ impl SegmentWriter {
         self.header.clone()
     }
 
-    /// Appends a block; returns the bytes to append to the object. The batches are not copied, but hashed.
+    /// Appends a block; returns the bytes to append to the object. The batches are not copied, but digested.
     ///
     /// # Errors
     ///
@@ -116,7 +115,7 @@ impl SegmentWriter {
     }
 
     fn account(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
+        self.digest.update(bytes);
         self.bytes_written += bytes.len() as u64;
     }
 
@@ -158,7 +157,7 @@ impl SegmentWriter {
         self.account(&footer);
         let summary = SegmentSummary {
             bytes: object_len,
-            sha256: self.hash.finalize().into(),
+            blake3: self.digest.finish(),
             partitions,
         };
         (vec![index, footer], summary)
@@ -170,8 +169,8 @@ impl SegmentWriter {
 pub struct SegmentSummary {
     /// Bytes of the object.
     pub bytes: u64,
-    /// SHA-256 of the object.
-    pub sha256: [u8; 32],
+    /// BLAKE3 of the object.
+    pub blake3: [u8; 32],
     /// What the segment holds of each partition, sorted by topic name (as bytes) and partition number.
     pub partitions: Vec<PartitionSummary>,
 }

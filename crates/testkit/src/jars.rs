@@ -40,6 +40,7 @@ const SOURCES: &[(&str, &str)] = &[
         "MemberCommands.java",
         include_str!("../java/testkit/MemberCommands.java"),
     ),
+    ("OrderEvent.java", include_str!("../java/testkit/OrderEvent.java")),
     (
         "PositionCommands.java",
         include_str!("../java/testkit/PositionCommands.java"),

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use kafka_wire::batch::{BatchError, BatchIter, LogEntry, RawBatch};
 use kafka_wire::codec::Decompressor;
-use segment_format::{BlockEntry, BlockMeta, Compression, decode_block};
-use sha2::{Digest, Sha256};
+use segment_format::{BlockEntry, BlockMeta, Compression, SegmentDigest, decode_block};
 
 use super::finding::{AffectedRange, Finding};
 
@@ -34,7 +33,7 @@ impl BlockToCheck {
 #[derive(Debug)]
 pub(super) struct BlockCheck {
     object: String,
-    digest: Sha256,
+    digest: SegmentDigest,
     decompressor: Decompressor,
     scratch: Vec<u8>,
     pub(super) batches: u64,
@@ -46,7 +45,7 @@ impl BlockCheck {
     pub(super) fn new(object: &str) -> Self {
         Self {
             object: object.to_owned(),
-            digest: Sha256::new(),
+            digest: SegmentDigest::new(),
             decompressor: Decompressor::new(),
             scratch: Vec::new(),
             batches: 0,
@@ -74,9 +73,9 @@ impl BlockCheck {
         }
     }
 
-    /// The SHA-256 of all that has been seen.
-    pub(super) fn sha256(&self) -> [u8; 32] {
-        self.digest.clone().finalize().into()
+    /// The digest of all that has been seen.
+    pub(super) fn digested(&self) -> [u8; 32] {
+        self.digest.finish()
     }
 
     fn block(&mut self, entry: &BlockEntry, stored: Bytes) -> Result<(), Finding> {

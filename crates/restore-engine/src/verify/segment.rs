@@ -161,11 +161,11 @@ async fn check_blocks(
     }
     checked.batches = check.batches;
     checked.records = check.records;
-    let sha256 = check.sha256();
+    let blake3 = check.digested();
     checked.findings.append(&mut check.findings);
     // Damage that has a place says more than that the digest is another one.
-    if whole && checked.findings.is_empty() && sha256 != segment.sha256 {
-        let problem = "its SHA-256 is not the one in the manifest, though its parts are whole: it is another segment than the one \
+    if whole && checked.findings.is_empty() && blake3 != segment.blake3 {
+        let problem = "its BLAKE3 digest is not the one in the manifest, though its parts are whole: it is another segment than the one \
                        that was written";
         checked
             .findings

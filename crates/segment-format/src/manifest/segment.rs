@@ -67,19 +67,19 @@ pub struct Segment {
     pub id: SegmentId,
     /// Bytes of the object.
     pub bytes: u64,
-    /// SHA-256 of the object.
+    /// BLAKE3 of the object.
     #[serde(with = "crate::checksum::hex_digest")]
-    pub sha256: [u8; 32],
+    pub blake3: [u8; 32],
     partitions: Box<[SegmentPartition]>,
 }
 
 impl Segment {
     /// A segment; `partitions` are sorted by topic number and partition.
-    pub fn new(id: SegmentId, bytes: u64, sha256: [u8; 32], partitions: Vec<SegmentPartition>) -> Self {
+    pub fn new(id: SegmentId, bytes: u64, blake3: [u8; 32], partitions: Vec<SegmentPartition>) -> Self {
         Self {
             id,
             bytes,
-            sha256,
+            blake3,
             partitions: partitions.into(),
         }
     }

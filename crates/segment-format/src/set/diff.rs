@@ -135,7 +135,7 @@ fn stored(new: &NewSegment, number: impl Fn(&PartitionSummary) -> Result<u32>) -
     Ok(Segment::new(
         new.id,
         new.summary.bytes,
-        new.summary.sha256,
+        new.summary.blake3,
         pieces,
     ))
 }

@@ -99,7 +99,7 @@ fn new_segments_hold_what_comes_next() {
                 .unwrap();
             (piece.first_offset, piece.last_offset) = (first_offset, last_offset);
             let id = SegmentId { generation, ..old.id };
-            second.changes.segments = vec![Segment::new(id, old.bytes, old.sha256, vec![piece])];
+            second.changes.segments = vec![Segment::new(id, old.bytes, old.blake3, vec![piece])];
             let state = &mut second.changes.partitions[0].state;
             (state.last_offset, state.records) = (Some(last_offset), state.records + piece.records);
         }

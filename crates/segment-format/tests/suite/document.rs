@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use segment_format::manifest::Manifest;
-use segment_format::{BlockMeta, Compression, Opening, PartitionRef, TopicId, check_segment, encode_block};
-
-use sha2::{Digest, Sha256};
+use segment_format::{
+    BlockMeta, Compression, Opening, PartitionRef, SegmentDigest, TopicId, check_segment, encode_block,
+};
 
 use crate::golden::compare;
 use crate::support::{batch, project, write_encoded};
@@ -85,7 +85,7 @@ fn the_manifests_in_the_document_are_two_generations() {
     };
     let stored = example();
     assert_eq!(described.bytes, stored.len() as u64);
-    assert_eq!(described.sha256[..], Sha256::digest(&stored)[..]);
+    assert_eq!(described.blake3, SegmentDigest::of(&stored));
     assert_eq!(set.topic("orders").unwrap().partition(3).unwrap().end_offset, 760);
     assert_eq!(set.groups().len(), 1);
 }

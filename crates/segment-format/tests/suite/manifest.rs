@@ -266,7 +266,7 @@ fn change_pieces(manifest: &mut Manifest, change: impl FnOnce(&mut Vec<SegmentPa
     let segment = &mut manifest.changes.segments[0];
     let mut pieces: Vec<_> = segment.partitions().collect();
     change(&mut pieces);
-    *segment = Segment::new(segment.id, segment.bytes, segment.sha256, pieces);
+    *segment = Segment::new(segment.id, segment.bytes, segment.blake3, pieces);
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn segments_hold_something_that_fits_into_them() {
 fn ids_and_digests_of_segments_have_one_spelling() {
     let body = body_of(&small_manifest());
     let id = small_manifest().changes.segments[0].id.to_string();
-    let digest = body.split("\"sha256\":\"").nth(1).unwrap()[..64].to_owned();
+    let digest = body.split("\"blake3\":\"").nth(1).unwrap()[..64].to_owned();
     for (from, to) in [
         (&id, id.replace('-', "_")),
         (&id, format!("{id}-{}", "0".repeat(16))),

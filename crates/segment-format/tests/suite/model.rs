@@ -47,7 +47,7 @@ impl Model {
         };
         let summary = SegmentSummary {
             bytes: 1000 * pieces.len() as u64 + 1,
-            sha256: [7; 32],
+            blake3: [7; 32],
             partitions: pieces,
         };
         let segment = (!summary.partitions.is_empty()).then_some(NewSegment { id, summary });

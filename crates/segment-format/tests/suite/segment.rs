@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::Index as Pick;
 use segment_format::{
     BlockEntry, BlockMeta, Compression, EncodedBlock, Error, FOOTER_LEN, Footer, Index, PartitionRef,
-    SegmentHeader, SegmentWriter, TopicId, check_segment, decode_block, encode_block, scan_blocks,
+    SegmentDigest, SegmentHeader, SegmentWriter, TopicId, check_segment, decode_block, encode_block,
+    scan_blocks,
 };
-use sha2::{Digest, Sha256};
 
 use crate::support::{BlockSpec, Forged, get_range, orders, small_blocks, write_encoded, write_segment};
 
@@ -337,7 +337,7 @@ proptest! {
     #[test]
     fn segment_round_trip(blocks in any_blocks()) {
         let (object, summary) = write_segment(3, &blocks);
-        prop_assert_eq!(summary.sha256, <[u8; 32]>::from(Sha256::digest(&object)));
+        prop_assert_eq!(summary.blake3, SegmentDigest::of(&object));
         let index = check_segment(&object).unwrap();
         prop_assert_eq!(&index, &read_index(&object));
         prop_assert_eq!(index.blocks().len(), blocks.len());
