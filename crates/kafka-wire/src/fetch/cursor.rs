@@ -93,6 +93,7 @@ impl Cursor {
         let mut filter = AbortedFilter::new(aborted);
         let mut fetched = FetchedBatches {
             batches: Vec::new(),
+            slab: response.records.clone(),
             aborted_records: 0,
             aborted_batches: 0,
             control_batches: 0,

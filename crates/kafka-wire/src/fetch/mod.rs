@@ -26,6 +26,8 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 pub(crate) use exchange::fetch_one;
 pub use stream::FetchStream;
 
@@ -173,6 +175,9 @@ pub struct FetchedBatches {
     ///
     /// They are slices of the response: whoever keeps one keeps the memory of all, and the budget knows.
     pub batches: Vec<LogEntry>,
+    /// All bytes of the answer. Whoever moves batches on can see here which of them follow each other, and move those as
+    /// one piece.
+    pub slab: Bytes,
     /// Records of aborted transactions that were left out.
     pub aborted_records: u64,
     /// Batches that held them.

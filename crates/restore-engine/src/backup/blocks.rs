@@ -8,6 +8,9 @@ use segment_format::{BlockMeta, Compression};
 /// small enough that reading one record costs little.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
+/// At the end of an answer, a block is closed when it has this many: what stays open keeps all of the answer in memory.
+const LEAST_BLOCK_BYTES: usize = 256 * 1024;
+
 /// Collects batches of one partition until they make a block.
 #[derive(Debug)]
 pub(super) struct BlockBuilder {
@@ -19,6 +22,7 @@ pub(super) struct BlockBuilder {
 #[derive(Debug)]
 pub(super) struct OpenBlock {
     pub(super) meta: BlockMeta,
+    /// In as few pieces as it can be.
     pub(super) batches: Vec<Bytes>,
     /// What the block is to be compressed with: nothing, when the producer has compressed the batches.
     pub(super) compression: Compression,
@@ -35,8 +39,8 @@ impl BlockBuilder {
     }
 
     /// Adds the next batch of the partition; returns the blocks that it completes (at most two: the one before it,
-    /// when the batch needs another treatment, and its own).
-    pub(super) fn push(&mut self, batch: RawBatch) -> impl Iterator<Item = OpenBlock> + use<> {
+    /// when the batch needs another treatment, and its own). `slab` is the answer that brought it.
+    pub(super) fn push(&mut self, batch: RawBatch, slab: &Bytes) -> impl Iterator<Item = OpenBlock> + use<> {
         let compressed_by_producer =
             !matches!(batch.header.compression(), Ok(kafka_wire::codec::Codec::None));
         let compression = if compressed_by_producer {
@@ -59,9 +63,14 @@ impl BlockBuilder {
         open.meta.batches += 1;
         open.meta.records += u64::try_from(header.record_count).unwrap_or(0);
         open.bytes += batch.bytes.len();
-        open.batches.push(batch.bytes);
+        open.append(batch.bytes, slab);
         let full = self.open.take_if(|open| open.bytes >= BLOCK_BYTES);
         before.into_iter().chain(full)
+    }
+
+    /// The end of an answer: the block that is large enough as it is.
+    pub(super) fn end_of_answer(&mut self) -> Option<OpenBlock> {
+        self.open.take_if(|open| open.bytes >= LEAST_BLOCK_BYTES)
     }
 
     /// Whether a block is begun.
@@ -91,5 +100,45 @@ impl OpenBlock {
             compression,
             bytes: 0,
         }
+    }
+
+    /// Adds a batch; to the piece before it, where they lie next to each other in the slab.
+    fn append(&mut self, batch: Bytes, slab: &Bytes) {
+        if let Some(last) = self.batches.last_mut()
+            && let Some(joined) = joined(last, &batch, slab)
+        {
+            *last = joined;
+        } else {
+            self.batches.push(batch);
+        }
+    }
+}
+
+/// Both as one slice of `slab`, if that is what they are.
+fn joined(left: &Bytes, right: &Bytes, slab: &Bytes) -> Option<Bytes> {
+    let address = |bytes: &Bytes| bytes.as_ptr() as usize;
+    let start = address(left).checked_sub(address(slab))?;
+    let end = start + left.len() + right.len();
+    let is_one = address(left) + left.len() == address(right) && end <= slab.len();
+    is_one.then(|| slab.slice(start..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_a_slab_become_one_piece_and_others_do_not() {
+        let slab = Bytes::from_static(b"0123456789");
+        let (left, right) = (slab.slice(2..5), slab.slice(5..9));
+        let both = joined(&left, &right, &slab).unwrap();
+        assert_eq!((&both[..], both.as_ptr()), (&b"2345678"[..], left.as_ptr()));
+        assert_eq!(joined(&right, &left, &slab), None);
+        assert_eq!(joined(&left, &slab.slice(6..9), &slab), None);
+        // The slab of the answer before does not reach to the next one.
+        assert_eq!(joined(&left, &right, &slab.slice(..7)), None);
+        assert_eq!(joined(&left, &right, &slab.slice(3..)), None);
+        let elsewhere = Bytes::copy_from_slice(&right);
+        assert_eq!(joined(&left, &elsewhere, &slab), None);
     }
 }

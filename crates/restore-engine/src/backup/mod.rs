@@ -22,6 +22,7 @@ mod session;
 mod throttle;
 mod topics;
 mod work;
+mod write_behind;
 
 use std::thread::available_parallelism;
 

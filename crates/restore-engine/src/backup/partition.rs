@@ -146,9 +146,12 @@ impl PartitionReader {
             self.state.end_offset = batch.header.last_offset() + 1;
             self.state.last_leader_epoch =
                 Some(batch.header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
-            for block in self.blocks.push(batch) {
+            for block in self.blocks.push(batch, &fetched.slab) {
                 sink.push(&self.reference, block).await;
             }
+        }
+        if let Some(block) = self.blocks.end_of_answer() {
+            sink.push(&self.reference, block).await;
         }
         self.state.aborted_records += fetched.aborted_records;
         self.state.control_batches += fetched.control_batches;

@@ -1,20 +1,20 @@
 //! Blocks into segments: compressed side by side, written in order, each segment published once it is full.
 
-use bytes::Bytes;
 use segment_format::manifest::SegmentId;
-use segment_format::{EncodedBlock, NewSegment, PartitionRef, SegmentWriter, encode_block};
+use segment_format::{Compression, EncodedBlock, NewSegment, PartitionRef, SegmentWriter, encode_block};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::blocks::OpenBlock;
+use super::write_behind::WriteBehind;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::storage::ObjectWriter;
+use crate::workers::Job;
 
 /// Blocks that may wait between the reader and the writer; what they hold counts against the byte budget.
 const QUEUE: usize = 16;
 
-/// A smaller block is done sooner than it is handed to another thread.
+/// A smaller block is compressed sooner than it is handed to another thread. Where there is nothing to compress, any is.
 const SMALL_BLOCK: usize = 32 * 1024;
 
 /// Level for `compression: zstd`: the knee of the curve, as the source is read faster than higher levels compress.
@@ -40,8 +40,8 @@ type Queued = (PartitionRef, Encoding);
 
 /// A block that is, or will be, ready to be written.
 enum Encoding {
-    Done(EncodedBlock),
-    Running(JoinHandle<Result<EncodedBlock>>),
+    Done(Result<EncodedBlock>),
+    Running(Job<Result<EncodedBlock>>),
 }
 
 /// Where segments of a run go.
@@ -87,19 +87,14 @@ impl SegmentSink {
             compression,
             bytes,
         } = block;
-        let failed = |e| Error::Internal(format!("a block could not be encoded: {e}"));
-        if bytes <= SMALL_BLOCK {
-            let encoded = encode_block(meta, batches, compression, ZSTD_LEVEL).map_err(failed);
-            return match encoded {
-                Ok(encoded) => Encoding::Done(encoded),
-                Err(error) => Encoding::Running(tokio::spawn(std::future::ready(Err(error)))),
-            };
+        let encode = move || {
+            encode_block(meta, batches, compression, ZSTD_LEVEL)
+                .map_err(|e| Error::Internal(format!("a block could not be encoded: {e}")))
+        };
+        if bytes <= SMALL_BLOCK || compression == Compression::None {
+            return Encoding::Done(encode());
         }
-        let workers = self.context.workers.clone();
-        Encoding::Running(tokio::spawn(async move {
-            let encoded = workers.run(move || encode_block(meta, batches, compression, ZSTD_LEVEL));
-            encoded.await?.map_err(failed)
-        }))
+        Encoding::Running(self.context.workers.start(encode))
     }
 
     /// True once the writer has failed: [`Self::close`] then says why.
@@ -133,23 +128,31 @@ struct OpenSegment {
     id: SegmentId,
     name: String,
     writer: SegmentWriter,
-    object: Box<dyn ObjectWriter>,
+    object: WriteBehind,
+}
+
+impl OpenSegment {
+    async fn add(&mut self, partition: &PartitionRef, block: EncodedBlock) -> Result<()> {
+        let name = &self.name;
+        let pieces = self.writer.add_block(partition, block);
+        self.object
+            .append(pieces.map_err(|e| Error::Internal(format!("{name}: {e}")))?)
+            .await
+    }
 }
 
 impl Writing {
     async fn run(mut self, mut blocks: mpsc::Receiver<Queued>) -> Result<Vec<NewSegment>> {
-        while let Some((partition, encoding)) = blocks.recv().await {
+        while let Some((partition, encoding)) = self.next(&mut blocks).await? {
             let block = match encoding {
-                Encoding::Done(block) => block,
-                Encoding::Running(job) => job
-                    .await
-                    .map_err(|join| Error::Internal(format!("an encoder stopped: {join}")))??,
+                Encoding::Done(block) => block?,
+                Encoding::Running(job) => job.done().await??,
             };
-            let open = match self.open.take() {
+            let mut open = match self.open.take() {
                 Some(open) => open,
                 None => self.begin().await?,
             };
-            let open = self.add(open, partition, block).await?;
+            open.add(&partition, block).await?;
             if self.is_full(&open.writer) {
                 self.publish(open).await?;
             } else {
@@ -166,6 +169,17 @@ impl Writing {
         Ok(self.segments)
     }
 
+    /// The next block; what was written so far is not kept waiting for it.
+    async fn next(&mut self, blocks: &mut mpsc::Receiver<Queued>) -> Result<Option<Queued>> {
+        if let Ok(block) = blocks.try_recv() {
+            return Ok(Some(block));
+        }
+        if let Some(open) = &mut self.open {
+            open.object.hand_over().await?;
+        }
+        Ok(blocks.recv().await)
+    }
+
     /// By its bytes; also by those of its index, which has many entries when the blocks are tiny.
     fn is_full(&self, writer: &SegmentWriter) -> bool {
         let index = writer.finished_len() - writer.bytes_written();
@@ -180,42 +194,9 @@ impl Writing {
             writer_nonce: self.target.writer_nonce,
         };
         let name = id.object(&self.target.backup_id);
-        let mut object = self.context.storage.create(&name).await?;
+        let mut object = WriteBehind::new(self.context.storage.create(&name).await?);
         let writer = SegmentWriter::new(id.writer_nonce, self.context.now());
-        object.write(vec![writer.header_bytes()]).await?;
-        Ok(OpenSegment {
-            id,
-            name,
-            writer,
-            object,
-        })
-    }
-
-    async fn add(
-        &self,
-        open: OpenSegment,
-        partition: PartitionRef,
-        block: EncodedBlock,
-    ) -> Result<OpenSegment> {
-        let OpenSegment {
-            id,
-            name,
-            mut writer,
-            mut object,
-        } = open;
-        let (writer, pieces) = if block.stored_len() as usize <= SMALL_BLOCK {
-            let pieces = writer.add_block(&partition, block);
-            (writer, pieces)
-        } else {
-            // The writer digests every byte that it passes on: work for a worker.
-            let worked = self.context.workers.run(move || {
-                let pieces = writer.add_block(&partition, block);
-                (writer, pieces)
-            });
-            worked.await?
-        };
-        let pieces: Vec<Bytes> = pieces.map_err(|e| Error::Internal(format!("{name}: {e}")))?;
-        object.write(pieces).await?;
+        object.append(vec![writer.header_bytes()]).await?;
         Ok(OpenSegment {
             id,
             name,
@@ -233,14 +214,14 @@ impl Writing {
             ..
         } = open;
         let (tail, summary) = writer.finish();
-        object.write(tail).await?;
+        object.append(tail).await?;
         if self.publishing.len() >= PUBLISHING
             && let Some(published) = self.publishing.join_next().await
         {
             self.segments.push(flatten(published)?);
         }
         self.publishing.spawn(async move {
-            object.finish().await?;
+            object.all_written().await?.finish().await?;
             Ok(NewSegment { id, summary })
         });
         Ok(())
