@@ -5,12 +5,14 @@
 //!
 //! * fetch floor: a blocking socket fetches every byte of the topic and forgets it (`fetch_floor`);
 //! * `kafka-backup backup`, as a child process whose time, CPU and memory are measured (`measure`);
+//! * what its work takes by itself: zstd in memory, and writing its files with one fsync each (`alone`);
 //! * produce floor: the same batches, from memory, over four blocking sockets (`produce_floor`);
 //! * `kafka-backup restore` into the same, emptied cluster, with exact offset mapping and report.
 //!
 //! Run by `scripts/bench`. Everything lies in a temporary folder and is gone at the end.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
+mod alone;
 mod clusters;
 mod fetch_floor;
 mod measure;
@@ -80,7 +82,12 @@ async fn rounds(args: &Args, clusters: &Clusters, topic: &Topic) -> Result<Table
         let (source, target) = (&clusters.source, &clusters.target);
         table.fetch_floor(fetch_floor::measure(source, topic).await?);
         let program = program::Program::configure(folder.path(), clusters, topic, &args.compression)?;
+        if topic.codec == Codec::None && args.compression == "zstd" {
+            table.zstd_alone(alone::zstd(source, topic).await?);
+        }
         table.backup(program.backup(source).await?, program.backup_bytes()?);
+        let copy = folder.path().join("copy");
+        table.write_alone(alone::write(source, &program.backups(), copy).await?);
 
         table.produce_floor(produce_floor::measure(clusters, topic, round).await?);
         let restored = program.restore(target).await?;

@@ -66,9 +66,14 @@ impl Program {
         .await
     }
 
+    /// The folder of the backup.
+    pub(crate) fn backups(&self) -> PathBuf {
+        self.folder.join("backups")
+    }
+
     /// Bytes of all files of the backup.
     pub(crate) fn backup_bytes(&self) -> Result<u64> {
-        bytes_below(&self.folder.join("backups"))
+        bytes_below(&self.backups())
     }
 
     pub(crate) fn report_bytes(&self) -> Result<u64> {

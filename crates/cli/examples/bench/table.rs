@@ -20,7 +20,9 @@ const COLUMNS: [&str; 9] = [
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     fetch_floor: Vec<Cost>,
+    zstd_alone: Vec<Cost>,
     backup: Vec<Cost>,
+    write_alone: Vec<Cost>,
     produce_floor: Vec<Cost>,
     restore: Vec<Cost>,
     backup_bytes: u64,
@@ -30,6 +32,14 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn fetch_floor(&mut self, cost: Cost) {
         self.fetch_floor.push(cost);
+    }
+
+    pub(crate) fn zstd_alone(&mut self, cost: Cost) {
+        self.zstd_alone.push(cost);
+    }
+
+    pub(crate) fn write_alone(&mut self, cost: Cost) {
+        self.write_alone.push(cost);
     }
 
     pub(crate) fn backup(&mut self, cost: Cost, bytes: u64) {
@@ -51,16 +61,18 @@ impl Table {
         let megabytes = topic.record_bytes as f64 / MB;
         let steps = [
             ("fetch floor", &self.fetch_floor, None),
+            ("zstd alone", &self.zstd_alone, None),
+            ("write alone", &self.write_alone, None),
             ("backup", &self.backup, Some(&self.fetch_floor)),
             ("produce floor", &self.produce_floor, None),
             ("restore", &self.restore, Some(&self.produce_floor)),
         ];
-        let rows = steps.map(|(name, costs, floor)| row(name, costs, floor, megabytes));
-        let lines = [COLUMNS.map(str::to_owned)]
-            .iter()
-            .chain(&rows)
-            .map(line)
-            .collect::<String>();
+        let measured = steps.into_iter().filter(|(_, costs, _)| !costs.is_empty());
+        let rows = measured.map(|(name, costs, floor)| row(name, costs, floor, megabytes));
+        let lines: String = std::iter::once(COLUMNS.map(str::to_owned))
+            .chain(rows)
+            .map(|cells| line(&cells))
+            .collect();
         format!(
             "producer {}: {} records, {megabytes:.0} MB, {PARTITIONS} partitions; the fastest of {} rounds\n{lines}\
              backup {:.1} MB, offset report {:.1} KB\n",
