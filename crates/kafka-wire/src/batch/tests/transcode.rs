@@ -21,7 +21,9 @@ fn strip(batch: &RawBatch, own: &[usize]) -> Vec<u8> {
             .map(|header| stored_len(header.unwrap()))
             .sum();
         let after_len = record.raw.len() - crate::batch::varint::read_i32(record.raw).unwrap().1.len();
-        let count = record.tail_len - record.key_and_value.len() - record.headers.stored().len();
+        let mut count = Vec::new();
+        crate::batch::varint::push_i32(&mut count, record.headers.len() as i32);
+        let count = count.len();
         let before_count = record.raw.len() - record.headers.stored().len() - count;
         let mut body = record.raw[after_len..before_count].to_vec();
         crate::batch::varint::push_i32(&mut body, own as i32);
