@@ -42,7 +42,7 @@ pub fn transcode(data: &[u8]) {
         |_| 2 * decompressed(input.rest.len()) + (input.rest.len().max(LIMIT) / 7) * (suffix + 64),
     );
     let expected = naive(&batch, &options);
-    let (Ok(written), Some(expected)) = (&written, &expected) else {
+    let (Ok(written), Some((expected, as_built))) = (&written, &expected) else {
         assert!(
             written.is_err() && expected.is_none(),
             "{written:?} instead of {expected:?}"
@@ -56,6 +56,7 @@ pub fn transcode(data: &[u8]) {
     assert_eq!(&read, expected);
     // The builder writes no attributes.
     if let [written] = &written[..]
+        && *as_built
         && expected.iter().all(|record| record.attributes == 0)
     {
         let codec = written.batch.header.compression().expect("a codec");
@@ -102,14 +103,15 @@ fn options(batch: &RawBatch, chosen: [u8; 4], max: u16, limits: [u8; 4]) -> Tran
     }
 }
 
-/// The records that should be written; `None` when the batch should be refused.
-fn naive(batch: &RawBatch, options: &TranscodeOptions) -> Option<Vec<Plain>> {
+/// The records that should be written, and whether they are stored as the builder would store them; `None` when the batch
+/// should be refused.
+fn naive(batch: &RawBatch, options: &TranscodeOptions) -> Option<(Vec<Plain>, bool)> {
     let header = &batch.header;
     if header.is_control() {
         return None;
     }
     let mut scratch = Vec::new();
-    let mut expected = Vec::new();
+    let (mut expected, mut as_built) = (Vec::new(), true);
     let mut previous = -1;
     for record in Decompressor::new().records(batch, LIMIT, &mut scratch).ok()? {
         let record = record.ok()?;
@@ -132,10 +134,18 @@ fn naive(batch: &RawBatch, options: &TranscodeOptions) -> Option<Vec<Plain>> {
             continue;
         }
         let mut headers = Vec::new();
+        let mut tail = Vec::new();
+        push_bytes(&mut tail, record.key);
+        push_bytes(&mut tail, record.value);
+        push_varint(&mut tail, record.headers.len() as i64);
         for header in record.headers {
             let header = header.ok()?;
+            push_bytes(&mut tail, Some(header.name));
+            push_bytes(&mut tail, header.value);
             headers.push((header.name.to_vec(), header.value.map(<[u8]>::to_vec)));
         }
+        let fields = behind_varint(record.raw);
+        as_built &= behind_varint(behind_varint(&fields[1..])) == tail;
         headers.extend(options.append.iter().map(|header| {
             let value = match &header.value {
                 AppendedValue::SourceOffset => offset.to_string().into_bytes(),
@@ -156,7 +166,28 @@ fn naive(batch: &RawBatch, options: &TranscodeOptions) -> Option<Vec<Plain>> {
             headers,
         });
     }
-    Some(expected)
+    Some((expected, as_built))
+}
+
+/// A length and the bytes. The transcoder copies lengths as they are stored, and others than this mean the same: longer
+/// ones than need be, and any negative number for "none".
+fn push_bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    push_varint(out, bytes.map_or(-1, |bytes| bytes.len() as i64));
+    out.extend(bytes.unwrap_or_default());
+}
+
+fn push_varint(out: &mut Vec<u8>, value: i64) {
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn behind_varint(bytes: &[u8]) -> &[u8] {
+    let last = bytes.iter().position(|byte| *byte < 0x80);
+    &bytes[last.map_or(bytes.len(), |last| last + 1)..]
 }
 
 fn build(codec: Codec, records: &[Plain]) -> RawBatch {

@@ -72,6 +72,8 @@ pub(crate) struct SuffixWriter {
     /// The headers of some earlier record, and [`PADDING`]. The last digits of the numbers are written into the copy: a
     /// processor cannot read on at once what was written here in smaller pieces.
     buffer: Vec<u8>,
+    /// Bytes of the headers.
+    len: usize,
     slots: Vec<Slot>,
 }
 
@@ -108,7 +110,9 @@ pub(crate) struct Slot {
     base: i64,
     /// and how many there are: none below [`GROUP`], where the number of digits changes.
     group: u64,
-    /// The last four digits.
+    /// Where the last four digits are, when they are not in the buffer,
+    low_at: Option<usize>,
+    /// and what they are.
     low: [u8; 4],
 }
 
@@ -140,6 +144,7 @@ impl SuffixWriter {
             count,
             parts,
             buffer: Vec::new(),
+            len: 0,
             slots: Vec::new(),
         };
         writer.render(0, 0);
@@ -164,7 +169,7 @@ impl SuffixWriter {
         }
         Suffix {
             count: self.count,
-            bytes: self.buffer.get(..self.buffer.len() - PADDING).unwrap_or_default(),
+            len: self.len,
             padded: &self.buffer,
             slots: &self.slots,
         }
@@ -189,13 +194,15 @@ impl SuffixWriter {
             let text = start..self.buffer.len();
             self.slots.push(Slot {
                 number,
+                low_at: low_at(&text, group),
                 text,
                 base,
                 group,
                 low: four_digits(value.wrapping_sub(base) as u64),
             });
         }
-        self.buffer.resize(self.buffer.len() + PADDING, 0);
+        self.len = self.buffer.len();
+        self.buffer.resize(self.len + PADDING, 0);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -221,6 +228,7 @@ impl Slot {
             _ => return false,
         }
         (self.base, self.group) = group_of(value);
+        self.low_at = low_at(&self.text, self.group);
         self.low = four_digits(value.wrapping_sub(self.base) as u64);
         true
     }
@@ -228,15 +236,18 @@ impl Slot {
     /// Puts the last digits into a copy of the headers.
     #[inline(always)]
     pub(crate) fn finish(&self, copy: &mut [u8]) {
-        let digits = self
-            .text
-            .end
-            .checked_sub(4)
-            .and_then(|start| copy.get_mut(start..)?.first_chunk_mut::<4>());
-        if let Some(digits) = digits.filter(|_| self.group > 0) {
-            *digits = self.low;
+        if let Some(place) = self
+            .low_at
+            .and_then(|at| copy.get_mut(at..)?.first_chunk_mut::<4>())
+        {
+            *place = self.low;
         }
     }
+}
+
+/// Where the last digits of `text` are, if it is a number of a group.
+fn low_at(text: &Range<usize>, group: u64) -> Option<usize> {
+    text.end.checked_sub(4).filter(|_| group > 0)
 }
 
 /// The smallest number of the group of `value`, and how many numbers there are in it.
@@ -249,11 +260,11 @@ fn group_of(value: i64) -> (i64, u64) {
     (base, GROUP.min((i64::MAX - base) as u64))
 }
 
-/// `00` to `99`.
-static PAIRS: [[u8; 2]; 100] = pairs();
+/// `00` to `99`, and more up to a power of two, so that an index needs no check.
+static PAIRS: [[u8; 2]; 128] = pairs();
 
-const fn pairs() -> [[u8; 2]; 100] {
-    let mut pairs = [[b'0'; 2]; 100];
+const fn pairs() -> [[u8; 2]; 128] {
+    let mut pairs = [[b'0'; 2]; 128];
     let mut number = 0;
     while number < 100 {
         pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
@@ -265,8 +276,11 @@ const fn pairs() -> [[u8; 2]; 100] {
 /// The digits of a number below [`GROUP`].
 #[inline(always)]
 fn four_digits(number: u64) -> [u8; 4] {
-    let (high, low) = (number as usize / 100 % 100, number as usize % 100);
-    let ([a, b], [c, d]) = (PAIRS[high], PAIRS[low]);
+    // 32 bits: the division becomes one multiplication. The mask leaves numbers below 100 as they are.
+    let number = number as u32;
+    let (high, low) = (number / 100, number % 100);
+    let pair = |index: u32| PAIRS[(index & 127) as usize];
+    let ([a, b], [c, d]) = (pair(high), pair(low));
     [a, b, c, d]
 }
 
@@ -336,10 +350,10 @@ mod tests {
                     }
                     let suffix = writer.write(offset, timestamp);
                     prop_assert_eq!(suffix.count, 3);
-                    let mut copy = suffix.bytes.to_vec();
+                    let mut copy = suffix.bytes().to_vec();
                     suffix.finish(&mut copy);
                     prop_assert_eq!(copy, expected);
-                    prop_assert!(suffix.padded.starts_with(suffix.bytes));
+                    prop_assert!(suffix.padded.starts_with(suffix.bytes()));
                 }
             }
         }

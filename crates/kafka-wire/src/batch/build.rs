@@ -163,7 +163,7 @@ impl BatchBuilder {
         let count = u32::try_from(record.headers.len()).map_err(|_| too_large.clone())?;
         let suffix = Suffix {
             count,
-            bytes: headers,
+            len: headers.len(),
             padded: headers,
             slots: &[],
         };

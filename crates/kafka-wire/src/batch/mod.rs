@@ -21,6 +21,7 @@ mod passthrough;
 mod patch;
 mod records;
 mod transcode;
+mod usual;
 mod varint;
 mod write;
 

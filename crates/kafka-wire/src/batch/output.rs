@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::buffer::RecordBuffer;
 use super::header::HEADER_LEN;
-use super::records::{Record, RecordIter};
+use super::records::RecordIter;
+use super::usual::UsualRecord;
 use super::write::{Body, Suffix, seal, seal_summed};
 use super::{BatchError, BatchHeader, ProducePatch, RawBatch};
 use crate::codec::{Codec, Compressor};
@@ -50,7 +51,10 @@ pub(crate) struct Pending {
     base_timestamp: i64,
     max_timestamp: i64,
     last_timestamp: i64,
+    /// The runs; their lengths are known when all are.
     runs: Vec<SourceRun>,
+    /// The source offset that continues the last run.
+    next_offset: Option<i64>,
 }
 
 impl Pending {
@@ -63,6 +67,7 @@ impl Pending {
             max_timestamp,
             last_timestamp,
             runs: Vec::new(),
+            next_offset: None,
         }
     }
 
@@ -87,22 +92,23 @@ impl Pending {
         self.count(offset, timestamp, pushed)
     }
 
-    /// Adds a record that was read from the front of `input`.
+    /// Adds the record that was read from the front of `input`. `false`, and nothing added, when it has to go by
+    /// [`Pending::push`].
     #[inline(always)]
-    pub(crate) fn push_copy(
+    pub(crate) fn push_usual(
         &mut self,
         offset: i64,
         timestamp: i64,
-        record: &Record<'_>,
         input: &[u8],
+        record: &UsualRecord,
         suffix: Suffix<'_>,
-    ) -> Result<(), BatchError> {
+    ) -> bool {
+        if self.count == i32::MAX {
+            return false;
+        }
         let delta = self.delta(timestamp);
-        let tail = input
-            .get(record.raw.len() - record.tail_len..)
-            .unwrap_or_default();
-        let pushed = self.buffer.push_copy(record, tail, suffix, delta, self.count);
-        self.count(offset, timestamp, pushed)
+        let pushed = self.buffer.push_usual(input, record, suffix, delta, self.count);
+        pushed.is_some() && self.count(offset, timestamp, pushed).is_ok()
     }
 
     #[inline(always)]
@@ -120,15 +126,15 @@ impl Pending {
         let (Some(()), Some(next_count)) = (pushed, self.count.checked_add(1)) else {
             return Err(BatchError::TooLarge { base_offset: offset });
         };
-        match self.runs.last_mut() {
-            Some(run) if run.source_first.wrapping_add(i64::from(run.length)) == offset => run.length += 1,
-            _ => self.runs.push(SourceRun {
+        if self.next_offset != Some(offset) {
+            self.runs.push(SourceRun {
                 source_first: offset,
                 index: self.count as u32,
-                length: 1,
+                length: 0,
                 first_timestamp: timestamp,
-            }),
+            });
         }
+        self.next_offset = Some(offset.wrapping_add(1));
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.last_timestamp = timestamp;
         self.count = next_count;
@@ -158,16 +164,22 @@ impl Pending {
         self.buffer.records()
     }
 
-    fn source_offsets(&self) -> impl Iterator<Item = i64> {
-        self.runs
-            .iter()
-            .flat_map(|run| (0..i64::from(run.length)).map(|i| run.source_first.wrapping_add(i)))
+    /// The runs, their lengths filled in.
+    fn take_runs(&mut self) -> Vec<SourceRun> {
+        let mut runs = std::mem::take(&mut self.runs);
+        let mut end = self.count as u32;
+        for run in runs.iter_mut().rev() {
+            run.length = end.saturating_sub(run.index);
+            end = run.index;
+        }
+        self.next_offset = None;
+        runs
     }
 
     /// Closes the batch whose sealed bytes are `bytes`, and starts over.
     fn close(&mut self, header: BatchHeader, bytes: Vec<u8>) -> Transcoded {
         let (first_timestamp, last_timestamp) = (self.base_timestamp, self.last_timestamp);
-        let runs = std::mem::take(&mut self.runs);
+        let runs = self.take_runs();
         self.count = 0;
         self.buffer.clear();
         Transcoded {
@@ -246,10 +258,13 @@ impl Output {
     ) -> Result<(), BatchError> {
         let header = whole.header(codec);
         let mut pending = Pending::new();
-        let offsets = whole.source_offsets();
+        let runs = whole.take_runs();
+        let offsets = runs
+            .iter()
+            .flat_map(|run| (0..i64::from(run.length)).map(|i| run.source_first.wrapping_add(i)));
         let mut records = RecordIter::new(&header, whole.records());
         for offset in offsets {
-            let input = records.rest();
+            let (input, _) = records.rest();
             let Some(record) = records.next().transpose()? else {
                 break;
             };
@@ -259,7 +274,11 @@ impl Output {
                 self.finish(codec, &mut pending, out)?;
             }
             let timestamp = header.timestamp(record.timestamp_delta);
-            pending.push_copy(offset, timestamp, &record, input, Suffix::EMPTY)?;
+            let copied = UsualRecord::read(input)
+                .is_some_and(|usual| pending.push_usual(offset, timestamp, input, &usual, Suffix::EMPTY));
+            if !copied {
+                pending.push(offset, timestamp, &Body::of(&record, Suffix::EMPTY))?;
+            }
         }
         self.finish(codec, &mut pending, out)?;
         *whole = Pending::new();

@@ -1,5 +1,6 @@
 //! The records of a batch, read in place.
 
+use super::usual::UsualRecord;
 use super::varint::{read_i32, read_i64};
 use super::{BatchError, BatchHeader, RawBatch};
 use crate::codec::Decompressor;
@@ -41,8 +42,6 @@ pub struct Record<'a> {
     pub raw: &'a [u8],
     /// From the key's length to the value's last byte.
     pub(crate) key_and_value: &'a [u8],
-    /// How many bytes there are from the key's length to the record's end.
-    pub(crate) tail_len: usize,
 }
 
 /// The headers of a record, not parsed yet.
@@ -75,6 +74,11 @@ impl<'a> Headers<'a> {
     /// No headers.
     pub(crate) const EMPTY: Self = Self { count: 0, bytes: &[] };
 
+    /// Headers that are stored as `bytes`, if they are as many as `count` says.
+    pub(crate) fn new(count: u32, bytes: &'a [u8]) -> Self {
+        Self { count, bytes }
+    }
+
     /// How many headers the record says it has.
     pub fn len(&self) -> usize {
         self.count as usize
@@ -100,6 +104,7 @@ impl<'a> Headers<'a> {
     }
 
     /// Walks over all headers, so that their stored bytes may be copied as a whole.
+    #[inline(never)]
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         self.iter()
             .try_for_each(|header| header.map(drop))
@@ -203,9 +208,15 @@ impl<'a> RecordIter<'a> {
         self.rest.len()
     }
 
-    /// The bytes of the records that have not been returned yet.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
+    /// The bytes of the records that have not been returned yet, and how many there should be.
+    pub(crate) fn rest(&self) -> (&'a [u8], u32) {
+        (self.rest, self.count - self.index)
+    }
+
+    /// Goes on behind `records` records, at `rest`: others have read them.
+    pub(crate) fn skip_to(&mut self, rest: &'a [u8], records: u32) {
+        self.rest = rest;
+        self.index += records;
     }
 
     #[cold]
@@ -249,7 +260,32 @@ impl<'a> Iterator for RecordIter<'a> {
 impl std::iter::FusedIterator for RecordIter<'_> {}
 
 #[inline(always)]
-fn read_record(input: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
+pub(super) fn read_record(input: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
+    match UsualRecord::read(input).and_then(|usual| read_usual(input, &usual)) {
+        Some(read) => Ok(read),
+        None => read_any(input),
+    }
+}
+
+#[inline(always)]
+fn read_usual<'a>(input: &'a [u8], usual: &UsualRecord) -> Option<(Record<'a>, &'a [u8])> {
+    let (raw, rest) = input.split_at_checked(usual.end)?;
+    let headers = Headers::new(u32::from(usual.count), raw.get(usual.count_at + 1..)?);
+    let record = Record {
+        attributes: usual.attributes as i8,
+        timestamp_delta: usual.timestamp_delta,
+        offset_delta: usual.offset_delta,
+        key: usual.key.of(raw),
+        value: usual.value.of(raw),
+        headers,
+        raw,
+        key_and_value: raw.get(usual.tail_at..usual.count_at)?,
+    };
+    Some((record, rest))
+}
+
+#[inline(never)]
+pub(super) fn read_any(input: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
     let (len, rest) = read_i32(input).ok_or("its length is cut")?;
     let len = usize::try_from(len).map_err(|_| "its length is negative")?;
     let (body, rest) = rest.split_at_checked(len).ok_or("it is cut")?;
@@ -279,7 +315,6 @@ fn read_record(input: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
             headers,
             raw,
             key_and_value,
-            tail_len: body.len(),
         },
         rest,
     ))
@@ -306,15 +341,27 @@ impl DeltaCheck {
 
     #[inline]
     pub(crate) fn next(&mut self, delta: i32) -> Result<(), BatchError> {
-        if delta <= self.previous || delta > self.last {
+        if !self.allows(delta) {
             return Err(BatchError::OffsetDelta {
                 base_offset: self.base_offset,
                 index: self.index,
                 delta,
             });
         }
+        self.pass(delta);
+        Ok(())
+    }
+
+    /// Whether a record with this delta may come next.
+    #[inline(always)]
+    pub(crate) fn allows(&self, delta: i32) -> bool {
+        delta > self.previous && delta <= self.last
+    }
+
+    /// Notes a record that was allowed.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, delta: i32) {
         self.previous = delta;
         self.index += 1;
-        Ok(())
     }
 }

@@ -7,4 +7,5 @@ mod model;
 mod patch;
 mod records;
 mod slab;
+mod stored;
 mod transcode;

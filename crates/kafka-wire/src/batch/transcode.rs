@@ -4,9 +4,12 @@ use std::ops::Range;
 
 use super::append::SuffixWriter;
 use super::output::{Output, Pending, Transcoded};
-use super::records::{DeltaCheck, Headers};
+use super::records::{DeltaCheck, Headers, RecordIter};
+use super::usual::UsualRecord;
 use super::write::{Body, push_bytes};
-use super::{AppendedHeader, BatchError, LegacyEntry, LogEntry, Obstacle, Passthrough, RawBatch};
+use super::{
+    AppendedHeader, BatchError, BatchHeader, LegacyEntry, LogEntry, Obstacle, Passthrough, RawBatch,
+};
 use crate::codec::{Codec, Decompressor};
 
 /// What a [`Transcoder`] does with the records.
@@ -201,14 +204,14 @@ impl Transcoder {
             codec,
         );
         let mut deltas = DeltaCheck::new(header);
-        let mut index = 0;
         loop {
-            let input = records.rest();
+            self.pending
+                .copy_usual(header, &mut records, &mut deltas, &self.filter, &mut self.suffix);
+            let (index, before) = (count - records.rest().1 as usize, records.remaining_bytes());
             let Some(record) = records.next().transpose()? else {
                 return Ok(());
             };
             deltas.next(record.offset_delta)?;
-            index += 1;
             let offset = header.base_offset + i64::from(record.offset_delta);
             let timestamp = header.timestamp(record.timestamp_delta);
             if !self.filter.keeps(offset, timestamp) {
@@ -216,13 +219,12 @@ impl Transcoder {
             }
             record.headers.check().map_err(|problem| BatchError::Record {
                 base_offset: header.base_offset,
-                index: index - 1,
-                position: bytes - records.remaining_bytes() - record.raw.len(),
+                index: index as u32,
+                position: bytes - before,
                 problem,
             })?;
             let suffix = self.suffix.write(offset, timestamp);
-            self.pending
-                .push_copy(offset, timestamp, &record, input, suffix)?;
+            self.pending.push(offset, timestamp, &Body::of(&record, suffix))?;
         }
     }
 
@@ -254,10 +256,51 @@ impl Transcoder {
     }
 }
 
+impl Pending {
+    /// Adds the wanted records one after the other, up to the first that is not usual, or wrong.
+    // A loop of its own with nothing but this in it: what it needs stays in registers.
+    #[inline(never)]
+    fn copy_usual(
+        &mut self,
+        header: &BatchHeader,
+        records: &mut RecordIter<'_>,
+        deltas: &mut DeltaCheck,
+        filter: &Filter,
+        suffix: &mut SuffixWriter,
+    ) {
+        let (mut rest, count) = records.rest();
+        let mut left = count;
+        while left > 0 {
+            let Some(record) = UsualRecord::read(rest) else {
+                break;
+            };
+            if !deltas.allows(record.offset_delta) {
+                break;
+            }
+            let offset = header.base_offset + i64::from(record.offset_delta);
+            let timestamp = header.timestamp(record.timestamp_delta);
+            let Some(next) = rest.get(record.end..) else { break };
+            if filter.keeps(offset, timestamp) {
+                let headers = rest.get(record.count_at + 1..record.end).unwrap_or_default();
+                let malformed =
+                    record.count > 0 && Headers::new(u32::from(record.count), headers).check().is_err();
+                let suffix = suffix.write(offset, timestamp);
+                if malformed || !self.push_usual(offset, timestamp, rest, &record, suffix) {
+                    break;
+                }
+            }
+            deltas.pass(record.offset_delta);
+            rest = next;
+            left -= 1;
+        }
+        records.skip_to(rest, count - left);
+    }
+}
+
 /// Walks decompressed records and checks that each slot of the batch has its record.
 fn check_records(batch: &RawBatch, records: &[u8]) -> Result<(), BatchError> {
     let mut deltas = DeltaCheck::new(&batch.header);
-    for record in super::RecordIter::new(&batch.header, records) {
+    for record in RecordIter::new(&batch.header, records) {
         deltas.next(record?.offset_delta)?;
     }
     Ok(())

@@ -65,7 +65,7 @@ fn read_i64_tail(first: u8, input: &[u8]) -> Option<(i64, &[u8])> {
     None
 }
 
-const fn unzigzag32(value: u32) -> i32 {
+pub(crate) const fn unzigzag32(value: u32) -> i32 {
     ((value >> 1) as i32) ^ -((value & 1) as i32)
 }
 
@@ -93,14 +93,23 @@ pub(crate) const fn size_i32(value: i32) -> usize {
 pub(crate) const SHORT_VARINT_BITS: u32 = 28;
 
 /// The varint of a number below 2^[`SHORT_VARINT_BITS`]: its bytes, lowest first, and how many they are.
+// Branches: neighbours in a batch have numbers of the same length, so they are foreseen, and what follows need not wait.
 #[inline(always)]
-pub(crate) const fn short_varint(value: u32) -> (u64, usize) {
-    let len = (32 - (value | 1).leading_zeros() as usize).div_ceil(7);
-    let spread =
-        (value & 0x7f) | ((value & 0x3f80) << 1) | ((value & 0x1f_c000) << 2) | ((value & 0xfe0_0000) << 3);
-    // All bytes but the last say that another follows.
-    let more = 0x8080_8080u64 & ((1 << (8 * (len - 1))) - 1);
-    (spread as u64 | more, len)
+pub(crate) const fn short_varint(value: u32) -> (u32, usize) {
+    let first = value & 0x7f;
+    if value < 1 << 7 {
+        return (first, 1);
+    }
+    let second = (value & 0x3f80) << 1 | 0x80;
+    if value < 1 << 14 {
+        return (first | second, 2);
+    }
+    let third = (value & 0x1f_c000) << 2 | 0x8000;
+    if value < 1 << 21 {
+        return (first | second | third, 3);
+    }
+    let fourth = (value & 0xfe0_0000) << 3 | 0x80_0000;
+    (first | second | third | fourth, 4)
 }
 
 /// A few varints on the stack, so that a record's fixed part is appended to the output in one piece.

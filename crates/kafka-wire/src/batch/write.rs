@@ -25,24 +25,29 @@ pub(crate) fn push_bytes(
     Ok(())
 }
 
-/// Headers to be written behind those that a record has: how many, and their bytes.
+/// Headers to be written behind those that a record has: how many, and how many bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Suffix<'a> {
     pub(crate) count: u32,
-    pub(crate) bytes: &'a [u8],
-    /// The same bytes and possibly more of no meaning, so that they can be copied in pieces of constant size.
+    pub(crate) len: usize,
+    /// Their bytes and possibly more of no meaning, so that they can be copied in pieces of constant size.
     pub(crate) padded: &'a [u8],
     /// Numbers whose last digits are still to be put into a copy of the bytes: see [`Suffix::finish`].
     pub(crate) slots: &'a [Slot],
 }
 
-impl Suffix<'_> {
+impl<'a> Suffix<'a> {
     pub(crate) const EMPTY: Suffix<'static> = Suffix {
         count: 0,
-        bytes: &[],
+        len: 0,
         padded: &[],
         slots: &[],
     };
+
+    /// The headers, but for what [`Suffix::finish`] puts in.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.padded.get(..self.len).unwrap_or_default()
+    }
 
     /// Puts what is different in each record into a copy of the bytes.
     #[inline(always)]
@@ -92,7 +97,7 @@ pub(crate) fn push_record(
         + body.key_and_value.len()
         + size_i32(header_count)
         + stored_headers.len()
-        + body.suffix.bytes.len();
+        + body.suffix.len;
     let mut head = Small::new();
     head.put_i32(i32::try_from(len).ok()?);
     out.reserve(head.len() + len);
@@ -106,7 +111,7 @@ pub(crate) fn push_record(
     }
     out.extend_from_slice(stored_headers);
     let suffix_at = out.len();
-    out.extend_from_slice(body.suffix.bytes);
+    out.extend_from_slice(body.suffix.bytes());
     if let Some(suffix) = out.get_mut(suffix_at..) {
         body.suffix.finish(suffix);
     }

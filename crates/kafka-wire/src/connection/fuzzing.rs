@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
     InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetFetchRequest, OffsetForLeaderEpochRequest,
 };
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::Api;
 use super::buffers::BufferPool;
@@ -38,6 +38,9 @@ pub fn frames(stream: &[u8], limit: usize, mut see: impl FnMut(&[u8])) -> String
 
 /// Decodes `body` as the response to one of several requests. What can be decoded, and is written again, must be read as
 /// the same message.
+///
+/// It is read again without our guard: that may refuse what is written, as a tagged field with a number that could be a
+/// length then comes last, where few bytes are left.
 pub fn response(api: u8, version: i16, body: Bytes) -> bool {
     macro_rules! decode_one {
         ($($request:ident)*) => {{
@@ -66,10 +69,12 @@ where
     };
     let mut again = BytesMut::new();
     if message.encode(&mut again, version).is_ok() {
+        let mut again = again.freeze();
         assert_eq!(
-            decode::<R::Response>(again.freeze(), version, flexible).as_ref(),
-            Ok(&message)
+            R::Response::decode(&mut again, version).ok().as_ref(),
+            Some(&message)
         );
+        assert!(again.is_empty(), "more was written than is read");
     }
     true
 }

@@ -21,7 +21,9 @@ fn strip(batch: &RawBatch, own: &[usize]) -> Vec<u8> {
             .map(|header| stored_len(header.unwrap()))
             .sum();
         let after_len = record.raw.len() - crate::batch::varint::read_i32(record.raw).unwrap().1.len();
-        let count = record.tail_len - record.key_and_value.len() - record.headers.stored().len();
+        let mut count = Vec::new();
+        crate::batch::varint::push_i32(&mut count, record.headers.len() as i32);
+        let count = count.len();
         let before_count = record.raw.len() - record.headers.stored().len() - count;
         let mut body = record.raw[after_len..before_count].to_vec();
         crate::batch::varint::push_i32(&mut body, own as i32);
@@ -261,17 +263,18 @@ fn merging_ends_where_the_codec_changes_or_enough_is_collected() {
     assert_eq!(merge(2500), [(zstd, 2), (lz4, 3), (lz4, 1)]);
 }
 
+/// One record whose bytes, length included, are `record`, at offset 9.
+fn batch_of_one(record: &[u8]) -> RawBatch {
+    let mut header = BatchBuilder::new().base_offset(9).build().unwrap().header;
+    header.record_count = 1;
+    header.length = (HEADER_LEN - LENGTH_OVERHEAD + record.len()) as i32;
+    RawBatch::parse([&header.encode()[..], record].concat().into()).unwrap()
+}
+
 #[test]
 fn malformed_headers_are_not_copied() {
     // Two headers by the count, but one by the bytes: what is appended would be taken for the second.
-    let body = [20, 0, 0, 0, 1, 1, 4, 4, b'h', b'i', 1];
-    let mut batch = BatchBuilder::new().base_offset(9).build().unwrap();
-    let mut bytes = vec![0; HEADER_LEN];
-    bytes.extend_from_slice(&body);
-    batch.header.record_count = 1;
-    batch.header.length = (bytes.len() - LENGTH_OVERHEAD) as i32;
-    bytes[..HEADER_LEN].copy_from_slice(&batch.header.encode());
-    let batch = RawBatch::parse(bytes.into()).unwrap();
+    let batch = batch_of_one(&[20, 0, 0, 0, 1, 1, 4, 4, b'h', b'i', 1]);
     let error = Transcoder::new(TranscodeOptions::default())
         .unwrap()
         .transcode(&batch)
@@ -282,6 +285,27 @@ fn malformed_headers_are_not_copied() {
             base_offset: 9,
             index: 0,
             problem: "its name is cut",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn records_that_are_left_out_have_to_be_right_too() {
+    // 20 headers in the 19 bytes that follow the count.
+    let record = [&[50, 0, 0, 0, 1, 1, 40][..], &[0; 19]].concat();
+    let batch = batch_of_one(&record);
+    let options = TranscodeOptions {
+        offsets: Some(0..5),
+        ..TranscodeOptions::default()
+    };
+    let error = Transcoder::new(options).unwrap().transcode(&batch).unwrap_err();
+    assert!(matches!(
+        error,
+        BatchError::Record {
+            index: 0,
+            position: 0,
+            problem: "its header count does not fit its length",
             ..
         }
     ));
