@@ -34,7 +34,7 @@ pub struct Commit {
     /// The consumer groups as they are now, all of them; none to keep those of before. They are new only in a commit that
     /// is complete: otherwise a position could lie beyond what is covered without anybody having lost records.
     pub groups: Option<CapturedGroups>,
-    /// Segments that are durable and not yet part of the set.
+    /// Segments that are durable and not yet part of the set; the generation in their ids is the one that this commit makes.
     pub segments: Vec<NewSegment>,
 }
 
@@ -118,7 +118,7 @@ impl BackupSet {
         if own.is_empty() && self.generation() > 0 && same_besides_time(&self.facts, &facts) {
             return Ok(None);
         }
-        self.check(&own)?;
+        self.check(&own, facts.generation..=facts.generation)?;
         self.plan(facts, own).map(Some)
     }
 

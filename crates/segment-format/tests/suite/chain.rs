@@ -88,6 +88,14 @@ fn a_partition_takes_nothing_back() {
     });
 }
 
+fn rename_segment(manifest: &mut Manifest, change: impl FnOnce(&mut SegmentId)) {
+    let segment = &manifest.changes.segments[0];
+    let mut id = segment.id;
+    change(&mut id);
+    let pieces = segment.partitions().collect();
+    manifest.changes.segments[0] = Segment::new(id, segment.bytes, segment.sha256, pieces);
+}
+
 #[test]
 fn new_segments_hold_what_comes_next() {
     let add = |first_offset: i64, last_offset: i64, generation: u64| {
@@ -111,6 +119,14 @@ fn new_segments_hold_what_comes_next() {
     refused("partition 2 of topic 1", add(105, 112, 2));
     refused("partition 2 of topic 1", add(90, 112, 2));
     refused("segment", add(106, 112, 1));
+    // Of a commit before, of one that is yet to come, and of none.
+    for generation in [0, 3, u64::MAX] {
+        refused(&format!("segment {generation:016x}"), add(106, 112, generation));
+    }
+    refused("segment 0000000000000001", |second| {
+        add(106, 112, 1)(second);
+        rename_segment(second, |id| id.sequence += 1);
+    });
     refused("partition 2 of topic 1", |second| {
         add(106, 112, 2)(second);
         second.changes.partitions.clear();
@@ -232,6 +248,8 @@ fn an_inconsistent_commit_is_not_planned() {
     bad(|commit| commit.topics.push(commit.topics[0].clone()));
     bad(|commit| commit.segments.push(commit.segments[0].clone()));
     bad(|commit| commit.segments.clear());
+    bad(|commit| commit.segments[0].id.generation = 0);
+    bad(|commit| commit.segments[0].id.generation = 2);
     bad(|commit| _ = commit.topics[0].partitions.pop());
     bad(|commit| commit.topics[0].partitions[1].records += 1);
     bad(|commit| commit.topics[0].topic_id = TopicId::ZERO);

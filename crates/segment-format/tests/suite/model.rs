@@ -141,7 +141,18 @@ impl Model {
 
     /// Plans, stores and applies; returns how many bytes were written, or none when nothing was.
     fn run(&mut self, set: &mut BackupSet, step: &Step) -> Option<u64> {
-        let commit = self.commit(set.generation() + 1, step);
+        let generation = set.generation() + 1;
+        let commit = self.commit(generation, step);
+        for other in [generation - 1, generation + 1] {
+            let mut wrong = commit.clone();
+            if let Some(segment) = wrong.segments.first_mut() {
+                segment.id.generation = other;
+                assert!(
+                    set.plan_commit(wrong).is_err(),
+                    "a segment of {other} in {generation}"
+                );
+            }
+        }
         let planned = set.plan_commit(commit).unwrap()?;
         let written = planned.bytes().len() as u64;
         let twice = self
