@@ -13,6 +13,7 @@
 mod blocks;
 mod commit;
 mod groups;
+mod identity;
 mod partition;
 mod ranges;
 mod read;

@@ -3,7 +3,7 @@
 use kafka_wire::batch::{LogEntry, RawBatch};
 use kafka_wire::{FetchPartition, FetchedBatches, TopicPartition};
 use segment_format::manifest::{Gap, GapCause, Partition};
-use segment_format::{Compression, PartitionRef};
+use segment_format::{Compression, PartitionRef, TopicId};
 
 use super::blocks::BlockBuilder;
 use super::report::Trouble;
@@ -15,6 +15,10 @@ pub(super) struct PartitionReader {
     /// Index of its topic.
     pub(super) topic: usize,
     pub(super) reference: PartitionRef,
+    /// The id that its topic has at the source, which the backup may know under another one: see `identity`.
+    pub(super) source_id: TopicId,
+    /// Whether it had no leader at the beginning of the cycle.
+    pub(super) is_leaderless: bool,
     /// What the backup holds once everything that was handed to the segments is in it: `state.end_offset` is the next
     /// offset to be read.
     pub(super) state: Partition,
@@ -44,6 +48,8 @@ impl PartitionReader {
             topic,
             needs_start,
             end: state.end_offset,
+            source_id: reference.topic_id,
+            is_leaderless: false,
             reference,
             state,
             largest_batch: 0,
@@ -107,14 +113,10 @@ impl PartitionReader {
 
     /// What is still to be read.
     pub(super) fn wanted(&self) -> Option<FetchPartition> {
-        let PartitionRef {
-            topic,
-            topic_id,
-            partition,
-        } = &self.reference;
+        let PartitionRef { topic, partition, .. } = &self.reference;
         (self.remaining() > 0).then(|| {
             let wanted = FetchPartition::new(topic.clone(), *partition, self.state.end_offset)
-                .with_topic_id(topic_id.0)
+                .with_topic_id(self.source_id.0)
                 .until(self.end);
             match self.state.last_leader_epoch {
                 Some(epoch) => wanted.after_epoch(epoch),

@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
         let names: BTreeSet<String> = described
             .topics
             .iter()
-            .map(|(topic, _)| topic.name.clone())
+            .map(|found| found.topic.name.clone())
             .collect();
         let groups = CapturedGroups {
             captured_at: self.context.now(),

@@ -132,6 +132,24 @@ fn a_layer_of_another_backup_or_generation_is_refused_though_its_digest_is_right
     assert!(error.contains("it is 2 instead of 3"), "{error}");
 }
 
+#[test]
+fn a_layer_of_another_length_and_one_that_is_not_given_are_refused() {
+    let mut longer = chain();
+    longer[3].layers[1].bytes += 1;
+    longer[3].layers.truncate(2);
+    refused(&longer, "layer of generation 2", "length or SHA-256");
+
+    // Everything would agree without the third: it is missing all the same.
+    let whole = chain();
+    let newest = whole[3].encode().unwrap().0;
+    let mut opening = Opening::new(BACKUP_ID, 4, &newest).unwrap();
+    for layer in &whole[..2] {
+        opening.add(&layer.encode().unwrap().0).unwrap();
+    }
+    let error = opening.finish().unwrap_err().to_string();
+    assert!(error.contains("1 are missing"), "{error}");
+}
+
 /// A manifest with `count` layers, written without this crate's own checks.
 fn with_layers(count: u64) -> Vec<u8> {
     let mut newest = chain().pop().unwrap();
