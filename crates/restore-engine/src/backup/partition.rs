@@ -86,9 +86,13 @@ impl PartitionReader {
     /// It is left alone for the rest of the cycle. Returns what to tell, unless the cycle before told the same.
     pub(super) fn give_up(&mut self, problem: String) -> Option<Trouble> {
         self.is_troubled = true;
-        let is_new = self.state.trouble.as_ref() != Some(&problem);
+        let before = self.state.trouble.as_ref();
+        if before.is_some_and(|before| is_same_besides_times(before, &problem)) {
+            // A text that is another one in each cycle would be a change to commit in each cycle.
+            return None;
+        }
         self.state.trouble = Some(problem);
-        self.trouble().filter(|_| is_new)
+        self.trouble()
     }
 
     /// The end of a cycle: without trouble it must have come to its end.
@@ -220,6 +224,21 @@ impl PartitionReader {
     }
 }
 
+/// Whether two texts say the same, but for how long something took, as in "gave up after 60.1 s".
+fn is_same_besides_times(one: &str, other: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        for at in 1..words.len() {
+            let unit = words[at].trim_end_matches(|c: char| !c.is_alphanumeric());
+            if matches!(unit, "s" | "ms") && words[at - 1].parse::<f64>().is_ok() {
+                words[at - 1].clear();
+            }
+        }
+        words
+    };
+    one == other || words(one) == words(other)
+}
+
 /// Message formats 0 and 1 went out of use with Kafka 0.11; logs that old are not silently left out.
 fn current_format(entry: LogEntry) -> Result<RawBatch, String> {
     match entry {
@@ -229,5 +248,43 @@ fn current_format(entry: LogEntry) -> Result<RawBatch, String> {
              brokers write it anew in format 2",
             entry.offset, entry.magic
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_that_differ_in_times_only_are_the_same() {
+        let gave_up =
+            |after: &str| format!("its offsets cannot be read: gave up after {after}: broker 1 is not there");
+        let same = is_same_besides_times;
+        assert!(same(&gave_up("60.1 s"), &gave_up("60.3 s")));
+        assert!(same(&gave_up("60 s"), &gave_up("60.3 s")));
+        assert!(!same(&gave_up("60.1 s"), &gave_up("60.1 ms")));
+        assert!(!same(
+            &gave_up("60.1 s"),
+            "its offsets cannot be read: gave up after 60.1 s: broker 2 is not there"
+        ));
+        // Offsets are no times.
+        assert!(!same(
+            "the log was cut below offset 10",
+            "the log was cut below offset 11"
+        ));
+    }
+
+    #[test]
+    fn a_trouble_is_told_once_and_its_text_is_kept() {
+        let reference = PartitionRef::new("t", TopicId::ZERO, 0);
+        let known = Partition::empty(0, 5);
+        let mut partition = PartitionReader::new(0, reference.clone(), Some(known), Compression::None);
+        assert!(partition.give_up("gave up after 60.1 s".to_owned()).is_some());
+        let state = partition.snapshot();
+        let mut again = PartitionReader::new(0, reference, Some(state.clone()), Compression::None);
+        assert!(again.give_up("gave up after 60.2 s".to_owned()).is_none());
+        assert_eq!(again.snapshot(), state, "nothing to commit");
+        assert!(again.trouble().is_some() && again.is_troubled());
+        assert!(again.give_up("its log was cut".to_owned()).is_some());
     }
 }

@@ -11,6 +11,7 @@ pub(super) struct Throttle {
     per_second: Option<NonZeroU64>,
     /// When what was read so far is paid for. Time that nobody used is not saved up.
     paid_at: Instant,
+    held_back: Duration,
 }
 
 impl Throttle {
@@ -19,6 +20,7 @@ impl Throttle {
         Self {
             per_second,
             paid_at: Instant::now(),
+            held_back: Duration::ZERO,
         }
     }
 
@@ -31,10 +33,17 @@ impl Throttle {
     }
 
     /// Waits until everything is paid for.
-    pub(super) async fn ready(&self) {
-        if self.per_second.is_some() {
+    pub(super) async fn ready(&mut self) {
+        let now = Instant::now();
+        if self.per_second.is_some() && now < self.paid_at {
             tokio::time::sleep_until(self.paid_at).await;
+            self.held_back += now.elapsed();
         }
+    }
+
+    /// How long reading has waited in all.
+    pub(super) fn held_back(&self) -> Duration {
+        self.held_back
     }
 }
 
@@ -61,5 +70,19 @@ mod tests {
         let mut throttle = Throttle::new(None);
         throttle.spend(usize::MAX, Instant::now());
         throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_is_what_was_read_too_fast() {
+        let mut throttle = Throttle::new(NonZeroU64::new(1000));
+        throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::ZERO);
+        let begun = Instant::now();
+        throttle.spend(1500, begun);
+        throttle.ready().await;
+        throttle.ready().await;
+        assert_eq!(throttle.held_back(), begun.elapsed());
+        assert!(throttle.held_back() >= Duration::from_millis(1500));
     }
 }

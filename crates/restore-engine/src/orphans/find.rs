@@ -95,9 +95,12 @@ pub(super) async fn plan(context: &Context, backup_id: &str, older_than_ms: u64)
         async move { Ok(orphan(&context, object, newest, older_than_ms).await) }
     });
     let mut orphans = found.await?;
+    // A run that was killed while it found out what the storage can do leaves something as well.
+    let probes = context.storage.list_unfinished(layout::PROBE).await?;
     orphans.extend(
         unfinished
             .into_iter()
+            .chain(probes)
             .map(|unfinished| begun(unfinished, context.now_ms, older_than_ms)),
     );
     orphans.sort_by(|a, b| a.object.cmp(&b.object));
