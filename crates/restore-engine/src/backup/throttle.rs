@@ -11,6 +11,8 @@ pub(super) struct Throttle {
     per_second: Option<NonZeroU64>,
     /// When what was read so far is paid for. Time that nobody used is not saved up.
     paid_at: Instant,
+    /// Since when somebody waits, who may have been interrupted meanwhile.
+    waiting_since: Option<Instant>,
     held_back: Duration,
 }
 
@@ -20,6 +22,7 @@ impl Throttle {
         Self {
             per_second,
             paid_at: Instant::now(),
+            waiting_since: None,
             held_back: Duration::ZERO,
         }
     }
@@ -34,10 +37,11 @@ impl Throttle {
 
     /// Waits until everything is paid for.
     pub(super) async fn ready(&mut self) {
-        let now = Instant::now();
-        if self.per_second.is_some() && now < self.paid_at {
+        if self.per_second.is_some() {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
             tokio::time::sleep_until(self.paid_at).await;
-            self.held_back += now.elapsed();
+            self.waiting_since = None;
+            self.held_back += self.paid_at.saturating_duration_since(since);
         }
     }
 
@@ -78,11 +82,17 @@ mod tests {
         let mut throttle = Throttle::new(NonZeroU64::new(1000));
         throttle.ready().await;
         assert_eq!(throttle.held_back(), Duration::ZERO);
-        let begun = Instant::now();
-        throttle.spend(1500, begun);
+        throttle.spend(1500, Instant::now());
         throttle.ready().await;
         throttle.ready().await;
-        assert_eq!(throttle.held_back(), begun.elapsed());
-        assert!(throttle.held_back() >= Duration::from_millis(1500));
+        assert_eq!(throttle.held_back(), Duration::from_millis(1500));
+        // A wait that is interrupted, as by a commit, is one wait.
+        throttle.spend(1000, Instant::now());
+        for _ in 0..9 {
+            let interrupted = tokio::time::timeout(Duration::from_millis(100), throttle.ready()).await;
+            assert!(interrupted.is_err());
+        }
+        throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::from_millis(2500));
     }
 }

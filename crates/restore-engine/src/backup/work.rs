@@ -93,7 +93,10 @@ impl Work {
             let mut states: Vec<Partition> = Vec::new();
             while let Some(partition) = partitions.next_if(|partition| partition.topic == index) {
                 topic.largest_batch = topic.largest_batch.max(partition.largest_batch);
-                states.push(partition.snapshot());
+                // Where it starts is said once, and for good.
+                if !partition.needs_start || partition.is_troubled() {
+                    states.push(partition.snapshot());
+                }
             }
             topics.push(Topic {
                 partitions: states,
