@@ -5,7 +5,7 @@ use std::time::Duration;
 use segment_format::TopicId;
 use testkit::{Cluster, ClusterOptions, FaultProxy, JavaClient, RequestFault, Rule, RuleHandle, api_key};
 
-use super::{backup, fill};
+use super::{backup, end, fill};
 use crate::program::{Workplace, backup_yaml};
 use crate::stored::Stored;
 
@@ -17,66 +17,73 @@ async fn proxied() -> (Cluster, JavaClient) {
     (cluster, java)
 }
 
+/// After the run knows the topics and before it knows their ranges, and after it knows those and before it reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_made_anew_while_it_is_read_is_told_and_backed_up_by_the_next_run() {
     let (cluster, java) = proxied().await;
-    for topic in ["anew", "beside"] {
-        java.create_topic(topic, 1, KEEP).await.unwrap();
-        fill(&java, topic, 0, 0..10).await;
+    java.create_topic("beside", 1, KEEP).await.unwrap();
+    for (topic, step) in [("anew-1", api_key::LIST_OFFSETS), ("anew-2", api_key::FETCH)] {
+        made_anew_before(&cluster, &java, topic, step).await;
     }
+}
+
+async fn made_anew_before(cluster: &Cluster, java: &JavaClient, topic: &str, step: i16) {
+    java.create_topic(topic, 1, KEEP).await.unwrap();
+    fill(java, topic, 0, 0..10).await;
+    fill(java, "beside", 0, 0..10).await;
     let work = Workplace::new();
     work.config(
         "backup.yaml",
-        &backup_yaml("anew", &cluster.bootstrap_servers(), &["anew", "beside"]),
+        &backup_yaml(topic, &cluster.bootstrap_servers(), &[topic, "beside"]),
     );
     assert_eq!(backup(&work).await.code, Some(0));
     let folder = work.backups();
-    let first = Stored::open(&folder, "anew").await.unwrap();
-    let (old_id, old) = (
-        first.set.topic("anew").unwrap().topic_id,
-        first.records("anew", 0),
-    );
+    let first = Stored::open(&folder, topic).await.unwrap();
+    let (old_id, old) = (first.set.topic(topic).unwrap().topic_id, first.records(topic, 0));
     assert_eq!(old.len(), 10);
 
-    // The run knows its ranges, and asks for batches of a topic that is another one by then.
-    fill(&java, "anew", 0, 10..20).await;
-    fill(&java, "beside", 0, 10..20).await;
+    // The run asks about a topic that is another one by the time of the answer.
+    fill(java, topic, 0, 10..20).await;
+    fill(java, "beside", 0, 10..20).await;
     let proxy = cluster.proxy(0).unwrap();
     let day = RequestFault::DelayRequest(Duration::from_secs(86_400));
-    let held = proxy.add(Rule::request(api_key::FETCH, day).always());
+    let held = proxy.add(Rule::request(step, day).always());
     let child = work
         .command(&["backup", "--config", "backup.yaml"])
         .spawn()
         .unwrap();
     held.wait_for_hits(1, Duration::from_secs(60)).await.unwrap();
-    java.delete_topic("anew").await.unwrap();
-    java.create_topic("anew", 1, KEEP).await.unwrap();
-    // As long as the old one was to be, so that only the id tells.
-    fill(&java, "anew", 0, 100..130).await;
+    java.delete_topic(topic).await.unwrap();
+    java.create_topic(topic, 1, KEEP).await.unwrap();
+    // Longer than the old one was, so that only the id tells.
+    fill(java, topic, 0, 100..130).await;
     held.remove();
     proxy.cut_all();
-    let ran = super::end(child, "CONT").await;
+    let ran = end(child, "CONT").await;
     assert_eq!(ran.code, Some(3), "{ran:#?}");
     assert!(
-        ran.stdout.contains("! anew/0") && ran.stdout.contains("deleted and created again"),
+        ran.stdout.contains(&format!("! {topic}/0")) && ran.stdout.contains("deleted and created again"),
         "{ran:#?}"
     );
-    let second = Stored::open(&folder, "anew").await.unwrap();
+    let second = Stored::open(&folder, topic).await.unwrap();
     assert_eq!(
-        second.records_of("anew", old_id, 0),
+        second.records_of(topic, old_id, 0),
         old,
         "nothing of another log was added"
     );
-    second.is_same(&java, "beside", 0).await;
+    second.is_same(java, "beside", 0).await;
     second.has_no_orphans();
 
     let ran = backup(&work).await;
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert!(ran.stderr.contains("anew was deleted and made anew"), "{ran:#?}");
-    let third = Stored::open(&folder, "anew").await.unwrap();
-    assert_ne!(third.set.topic("anew").unwrap().topic_id, old_id);
-    third.is_same(&java, "anew", 0).await;
-    assert_eq!(third.records_of("anew", old_id, 0), old);
+    assert!(
+        ran.stderr.contains(&format!("{topic} was deleted and made anew")),
+        "{ran:#?}"
+    );
+    let third = Stored::open(&folder, topic).await.unwrap();
+    assert_ne!(third.set.topic(topic).unwrap().topic_id, old_id);
+    third.is_same(java, topic, 0).await;
+    assert_eq!(third.records_of(topic, old_id, 0), old);
 }
 
 /// Has a broker speak `Metadata` as it was before topics had ids (KIP-516).
