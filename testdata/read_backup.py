@@ -296,7 +296,7 @@ class State:
     def __init__(self):
         self.topics, self.partitions, self.groups, self.segments = {}, {}, {}, {}
 
-    def apply(self, changes):
+    def apply(self, changes, generations):
         check_sorted("topics", (topic["number"] for topic in changes["topics"]))
         check_sorted("partitions", ((entry["topic"], entry["partition"]) for entry in changes["partitions"]))
         check_sorted("removed_groups", (group.encode() for group in changes["removed_groups"]))
@@ -307,6 +307,8 @@ class State:
         pieces = {}
         for segment in changes["segments"]:
             require(re.fullmatch("-".join(["[0-9a-f]{16}"] * 3), segment["id"]), f"{segment['id']} is not the id of a segment")
+            written_for = int(segment["id"][:16], 16)
+            require(written_for in generations, f"{segment['id']} was written for another commit")
             require(segment["id"] not in self.segments, f"{segment['id']} is there twice")
             check_sorted(segment["id"], (tuple(piece[:2]) for piece in segment["partitions"]))
             self.segments[segment["id"]] = segment
@@ -435,15 +437,18 @@ def check_backup(folder, encoded):
         require(len(layers) <= 65536, "too many layers")
         check_sorted("layers", [layer["generation"] for layer in layers] + [newest["generation"]])
         state = State()
-        for layer in layers:
+        before = 0
+        for number, layer in enumerate(layers):
             file = manifest_name(layer["generation"])
             place = f"{encoded}/manifests/{file}"
             manifest, data = read_generation(folder, encoded, file)
             digest = re.match(rb"[^\n]*sha256:([0-9a-f]{64})\n", data)[1].decode()
             require((len(data), digest) == (layer["bytes"], layer["sha256"]), "not the layer that was meant")
-            state.apply(manifest["changes"])
+            require(manifest["layers"] == layers[:number], "it was built on other layers")
+            state.apply(manifest["changes"], range(before + 1, manifest["generation"] + 1))
+            before = manifest["generation"]
         place = newest_place
-        state.apply(newest["changes"])
+        state.apply(newest["changes"], range(before + 1, newest["generation"] + 1))
         list_state(newest, state)
         numbers = {(topic["name"], uuid.UUID(topic["topic_id"]).bytes): number for number, topic in state.topics.items()}
         for described in sorted(state.segments.values(), key=lambda segment: segment["id"]):

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::observe::{NoObserver, Observer};
+use crate::observe::{Event, NoObserver, Observer};
 use crate::storage::Storage;
 use crate::workers::Workers;
 
@@ -58,6 +58,11 @@ impl Context {
             done = work => Ok(done),
             () = self.cancel.cancelled() => Err(Error::Cancelled),
         }
+    }
+
+    /// Tells the observer of something.
+    pub(crate) fn warn(&self, text: String) {
+        self.observer.event(&Event::Warning(text));
     }
 
     /// The same with an observer.

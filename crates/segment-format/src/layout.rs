@@ -21,6 +21,9 @@ const MAPPINGS: &str = "mappings/";
 const RESETS: &str = "resets/";
 const SHELTERS: &str = "shelters/";
 
+/// Beside the backup sets and no part of any: what a writer finds out with what the storage can do.
+pub const PROBE: &str = ".kafka-backup-probe";
+
 /// Prefix of all objects of a backup set, with a slash at the end.
 ///
 /// The id is encoded so that any text is one folder name: lower-case letters, digits, `-`, `_`, and `.` inside of the

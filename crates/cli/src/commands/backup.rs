@@ -70,6 +70,12 @@ fn summary(report: &BackupReport, context: &Context) -> String {
             HumanCount(report.lost_offsets)
         );
     }
+    if !report.held_back.is_zero() {
+        text += &format!(
+            "  held back for {:.1} s by max_bytes_per_second\n",
+            report.held_back.as_secs_f64()
+        );
+    }
     for trouble in &report.troubles {
         text += &format!("  ! {trouble}\n");
     }

@@ -56,7 +56,8 @@ fn text(plan: &OrphanPlan, deleted: Option<&Deleted>, args: &OrphansArgs) -> Str
         let generation = plan.newest_generation.unwrap_or(0) + 1;
         text += &format!(
             "\nundecided: generation {generation} is not committed, so that a run may be writing these now. If none is: run the backup \
-             again; once it has committed, nobody can name them any more, and this command removes them.\n"
+             again; once it has committed, nobody can name them any more, and this command removes them. But if a manifest of \
+             generation {generation} was there once and was lost, bring it back first: these may be what it names.\n"
         );
     }
     if let Some(obstacle) = &plan.obstacle {

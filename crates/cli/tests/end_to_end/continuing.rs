@@ -2,8 +2,12 @@
 
 mod continuous;
 mod disturbed;
+mod incomplete;
 mod incremental;
+mod leaders;
+mod members;
 mod options;
+mod replaced;
 mod writers;
 
 use std::path::Path;

@@ -5,6 +5,7 @@
 //! - [`guide`]: the guide's configurations and commands word for word, its script run with Kafka's own tool
 //! - [`three_phases`]: a cluster backed up, stopped, restored elsewhere; every record and every position compared
 //! - [`continuing`]: backups that go on where the last run ended, run without end, or are cut short
+//! - [`killed`]: backups that are killed again and again, and restored elsewhere
 //! - [`s3`]: the guide's configurations, with their bucket
 //! - [`secured`]: a cluster that wants TLS and a login
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
@@ -21,6 +22,7 @@ mod bad_input;
 mod checking;
 mod continuing;
 mod guide;
+mod killed;
 mod positions;
 mod program;
 mod refusals;

@@ -13,6 +13,7 @@
 mod blocks;
 mod commit;
 mod groups;
+mod identity;
 mod partition;
 mod ranges;
 mod read;
@@ -51,6 +52,10 @@ pub async fn run(context: &Context, backup_id: &str, config: &BackupConfig) -> R
     let mut context = context.clone();
     context.workers = Workers::new(parallelism);
     context.memory_bytes = config.memory_limit_bytes.unwrap_or(context.memory_bytes);
+    // One limit for what was fetched and for what is on its way into the storage. Each side has its own part of it: bytes
+    // fetched wait for those before them to be stored, and must not hold what these need for it.
+    let half = context.memory_bytes / 2;
+    context.memory_bytes -= context.storage.limit_memory(half).min(half);
 
     let catalog = Catalog::new(&context);
     let set = context

@@ -3,7 +3,7 @@
 use kafka_wire::batch::{LogEntry, RawBatch};
 use kafka_wire::{FetchPartition, FetchedBatches, TopicPartition};
 use segment_format::manifest::{Gap, GapCause, Partition};
-use segment_format::{Compression, PartitionRef};
+use segment_format::{Compression, PartitionRef, TopicId};
 
 use super::blocks::BlockBuilder;
 use super::report::Trouble;
@@ -15,6 +15,10 @@ pub(super) struct PartitionReader {
     /// Index of its topic.
     pub(super) topic: usize,
     pub(super) reference: PartitionRef,
+    /// The id that its topic has at the source, which the backup may know under another one: see `identity`.
+    pub(super) source_id: TopicId,
+    /// Whether it had no leader at the beginning of the cycle.
+    pub(super) is_leaderless: bool,
     /// What the backup holds once everything that was handed to the segments is in it: `state.end_offset` is the next
     /// offset to be read.
     pub(super) state: Partition,
@@ -44,6 +48,8 @@ impl PartitionReader {
             topic,
             needs_start,
             end: state.end_offset,
+            source_id: reference.topic_id,
+            is_leaderless: false,
             reference,
             state,
             largest_batch: 0,
@@ -80,9 +86,13 @@ impl PartitionReader {
     /// It is left alone for the rest of the cycle. Returns what to tell, unless the cycle before told the same.
     pub(super) fn give_up(&mut self, problem: String) -> Option<Trouble> {
         self.is_troubled = true;
-        let is_new = self.state.trouble.as_ref() != Some(&problem);
+        let before = self.state.trouble.as_ref();
+        if before.is_some_and(|before| is_same_besides_times(before, &problem)) {
+            // A text that is another one in each cycle would be a change to commit in each cycle.
+            return None;
+        }
         self.state.trouble = Some(problem);
-        self.trouble().filter(|_| is_new)
+        self.trouble()
     }
 
     /// The end of a cycle: without trouble it must have come to its end.
@@ -107,14 +117,10 @@ impl PartitionReader {
 
     /// What is still to be read.
     pub(super) fn wanted(&self) -> Option<FetchPartition> {
-        let PartitionRef {
-            topic,
-            topic_id,
-            partition,
-        } = &self.reference;
+        let PartitionRef { topic, partition, .. } = &self.reference;
         (self.remaining() > 0).then(|| {
             let wanted = FetchPartition::new(topic.clone(), *partition, self.state.end_offset)
-                .with_topic_id(topic_id.0)
+                .with_topic_id(self.source_id.0)
                 .until(self.end);
             match self.state.last_leader_epoch {
                 Some(epoch) => wanted.after_epoch(epoch),
@@ -221,6 +227,21 @@ impl PartitionReader {
     }
 }
 
+/// Whether two texts say the same, but for how long something took, as in "gave up after 60.1 s".
+fn is_same_besides_times(one: &str, other: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        for at in 1..words.len() {
+            let unit = words[at].trim_end_matches(|c: char| !c.is_alphanumeric());
+            if matches!(unit, "s" | "ms") && words[at - 1].parse::<f64>().is_ok() {
+                words[at - 1].clear();
+            }
+        }
+        words
+    };
+    one == other || words(one) == words(other)
+}
+
 /// Message formats 0 and 1 went out of use with Kafka 0.11; logs that old are not silently left out.
 fn current_format(entry: LogEntry) -> Result<RawBatch, String> {
     match entry {
@@ -230,5 +251,43 @@ fn current_format(entry: LogEntry) -> Result<RawBatch, String> {
              brokers write it anew in format 2",
             entry.offset, entry.magic
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_that_differ_in_times_only_are_the_same() {
+        let gave_up =
+            |after: &str| format!("its offsets cannot be read: gave up after {after}: broker 1 is not there");
+        let same = is_same_besides_times;
+        assert!(same(&gave_up("60.1 s"), &gave_up("60.3 s")));
+        assert!(same(&gave_up("60 s"), &gave_up("60.3 s")));
+        assert!(!same(&gave_up("60.1 s"), &gave_up("60.1 ms")));
+        assert!(!same(
+            &gave_up("60.1 s"),
+            "its offsets cannot be read: gave up after 60.1 s: broker 2 is not there"
+        ));
+        // Offsets are no times.
+        assert!(!same(
+            "the log was cut below offset 10",
+            "the log was cut below offset 11"
+        ));
+    }
+
+    #[test]
+    fn a_trouble_is_told_once_and_its_text_is_kept() {
+        let reference = PartitionRef::new("t", TopicId::ZERO, 0);
+        let known = Partition::empty(0, 5);
+        let mut partition = PartitionReader::new(0, reference.clone(), Some(known), Compression::None);
+        assert!(partition.give_up("gave up after 60.1 s".to_owned()).is_some());
+        let state = partition.snapshot();
+        let mut again = PartitionReader::new(0, reference, Some(state.clone()), Compression::None);
+        assert!(again.give_up("gave up after 60.2 s".to_owned()).is_none());
+        assert_eq!(again.snapshot(), state, "nothing to commit");
+        assert!(again.trouble().is_some() && again.is_troubled());
+        assert!(again.give_up("its log was cut".to_owned()).is_some());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_wire::{Cluster, IsolationLevel, OffsetSpec, PartitionResults, TopicPartition};
 
+use super::partition::PartitionReader;
 use super::report::Trouble;
 use super::work::Work;
 use crate::config::{BackupConfig, StartFrom};
@@ -11,13 +12,41 @@ use crate::error::chain;
 
 /// Asks the leaders of partitions, and notes what they say.
 pub(super) struct Ranges<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) config: &'a BackupConfig,
+    cluster: &'a Cluster,
+    config: &'a BackupConfig,
+    /// Whether those are asked that had no leader at the beginning of the cycle, or those that had one.
+    leaderless: bool,
     /// What the operator should know of.
     pub(super) troubles: Vec<Trouble>,
 }
 
-impl Ranges<'_> {
+impl<'a> Ranges<'a> {
+    pub(super) fn new(cluster: &'a Cluster, config: &'a BackupConfig, leaderless: bool) -> Self {
+        Self {
+            cluster,
+            config,
+            leaderless,
+            troubles: Vec::new(),
+        }
+    }
+
+    /// Has the partitions without a leader wait for the next cycle.
+    pub(super) fn give_leaderless_up(&mut self, work: &mut Work) {
+        for partition in work
+            .partitions
+            .iter_mut()
+            .filter(|partition| partition.is_leaderless)
+        {
+            partition.is_leaderless = false;
+            let problem = "it has no leader: none of the brokers that have a copy in sync is up".to_owned();
+            self.troubles.extend(partition.give_up(problem));
+        }
+    }
+
+    fn asks(&self, partition: &PartitionReader) -> bool {
+        !partition.is_troubled() && partition.is_leaderless == self.leaderless
+    }
+
     /// Fixes what this cycle reads. Starts come before ends: then start <= end even if retention runs between the two.
     pub(super) async fn capture(&mut self, work: &mut Work, check_all_epochs: bool) {
         self.starts(work).await;
@@ -27,7 +56,7 @@ impl Ranges<'_> {
 
     /// New partitions begin where the configuration says.
     async fn starts(&mut self, work: &mut Work) {
-        let new = work.names(|partition| partition.needs_start);
+        let new = work.names(|partition| partition.needs_start && self.asks(partition));
         if new.is_empty() {
             return;
         }
@@ -66,7 +95,7 @@ impl Ranges<'_> {
     }
 
     async fn ends(&mut self, work: &mut Work) {
-        let all = work.names(|partition| !partition.is_troubled());
+        let all = work.names(|partition| self.asks(partition));
         let mut behind = Vec::new();
         for (name, end) in self.list(OffsetSpec::Latest, &all).await {
             let Some(partition) = work.named(&name) else {
@@ -112,7 +141,7 @@ impl Ranges<'_> {
         let questions: Vec<(TopicPartition, i32)> = work
             .partitions
             .iter()
-            .filter(|partition| !partition.is_troubled() && (all || partition.remaining() > 0))
+            .filter(|partition| self.asks(partition) && (all || partition.remaining() > 0))
             .filter_map(|partition| Some((partition.name(), partition.state.last_leader_epoch?)))
             .collect();
         if questions.is_empty() {

@@ -42,7 +42,7 @@ pub(super) struct Reading<'a> {
     budget: ByteBudget,
     options: FetchOptions,
     interval: Duration,
-    work: Work,
+    pub(super) work: Work,
     /// Where blocks go. Replaced with every commit.
     sink: SegmentSink,
     /// Whether anything was read since the last commit.
@@ -126,7 +126,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Commits what was read so far, so that it need not be read again.
-    async fn commit_so_far(&mut self) -> Result<()> {
+    pub(super) async fn commit_so_far(&mut self) -> Result<()> {
         if !self.has_news {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! What a backup has done, and what it could not do.
 
 use std::fmt;
+use std::time::Duration;
 
 use segment_format::BackupSet;
 use segment_format::layout;
@@ -34,6 +35,8 @@ pub struct BackupReport {
     pub lost_offsets: u64,
     /// What this run has added.
     pub added: Added,
+    /// How long reading was held back by `max_bytes_per_second`.
+    pub held_back: Duration,
     /// Topics and partitions that could not be read to their ends, sorted. Everything else is complete.
     pub troubles: Vec<Trouble>,
 }
@@ -110,6 +113,7 @@ impl BackupReport {
             bytes: set.segments().iter().map(|segment| segment.bytes).sum(),
             lost_offsets: gaps.map(|gap| (gap.to - gap.from) as u64).sum(),
             added,
+            held_back: Duration::ZERO,
             troubles,
         }
     }

@@ -75,11 +75,9 @@ impl<'a> Session<'a> {
             let next = Instant::now() + self.config.segment_max_interval;
             match self.cycle().await {
                 Ok(troubles) if !self.config.continuous => {
-                    return Ok(BackupReport::new(
-                        self.commits.set(),
-                        self.commits.added(),
-                        troubles,
-                    ));
+                    let mut report = BackupReport::new(self.commits.set(), self.commits.added(), troubles);
+                    report.held_back = self.throttle.held_back();
+                    return Ok(report);
                 }
                 Ok(_) => self.cycles += 1,
                 // What worked before will again: a continuous run outlives a source that is down for a while.
@@ -99,13 +97,32 @@ impl<'a> Session<'a> {
         let context = self.context;
         let (work, groups, mut troubles) = context.unless_cancelled(self.look()).await??;
         self.announce(&work);
-        let cluster = self.cluster;
+        let (cluster, config, check_all) = (self.cluster, self.config, self.cycles == 0);
         let mut reading = Reading::new(self, work);
         let read = async {
-            match reading.run(cluster).await? {
-                Ended::AtTheEnds => reading.finish(groups).await,
-                Ended::Cancelled => Err(Error::Cancelled),
+            if reading.run(cluster).await? == Ended::Cancelled {
+                return Err(Error::Cancelled);
             }
+            // A partition without a leader is waited for, but the others are in the backup by then.
+            if reading
+                .work
+                .partitions
+                .iter()
+                .any(|partition| partition.is_leaderless)
+            {
+                reading.commit_so_far().await?;
+                let mut ranges = Ranges::new(cluster, config, true);
+                let captured = ranges.capture(&mut reading.work, check_all);
+                context.unless_cancelled(captured).await?;
+                ranges
+                    .troubles
+                    .iter()
+                    .for_each(|trouble| context.warn(trouble.to_string()));
+                if reading.run(cluster).await? == Ended::Cancelled {
+                    return Err(Error::Cancelled);
+                }
+            }
+            reading.finish(groups).await
         };
         let unread = tokio::select! {
             unread = read => unread?,
@@ -138,18 +155,18 @@ impl<'a> Session<'a> {
         let names: BTreeSet<String> = described
             .topics
             .iter()
-            .map(|(topic, _)| topic.name.clone())
+            .map(|found| found.topic.name.clone())
             .collect();
         let groups = CapturedGroups {
             captured_at: self.context.now(),
             groups: groups::capture(self.cluster, &names).await?,
         };
         let mut work = Work::new(self.commits.set(), described.topics, self.config.compression);
-        let mut ranges = Ranges {
-            cluster: self.cluster,
-            config: self.config,
-            troubles: Vec::new(),
-        };
+        let mut ranges = Ranges::new(self.cluster, self.config, false);
+        if self.config.continuous {
+            // The next cycle comes soon, and nobody has to wait for them until then.
+            ranges.give_leaderless_up(&mut work);
+        }
         ranges.capture(&mut work, self.cycles == 0).await;
         ranges
             .troubles
@@ -169,7 +186,7 @@ impl<'a> Session<'a> {
     }
 
     fn warn(&self, text: String) {
-        self.context.observer.event(&Event::Warning(text));
+        self.context.warn(text);
     }
 }
 
@@ -182,7 +199,7 @@ async fn overdue(context: &Context) {
 /// Bytes of records in memory. With a limit on bandwidth no more than a second's worth: what is there is fetched ahead.
 fn budget_bytes(context: &Context, config: &BackupConfig) -> usize {
     const LEAST: usize = 4 * 1024 * 1024;
-    let limit = config.memory_limit_bytes.unwrap_or(context.memory_bytes);
+    let limit = context.memory_bytes;
     match config.max_bytes_per_second {
         Some(rate) => limit.min(usize::try_from(rate.get()).unwrap_or(limit).max(LEAST)),
         None => limit,

@@ -11,6 +11,9 @@ pub(super) struct Throttle {
     per_second: Option<NonZeroU64>,
     /// When what was read so far is paid for. Time that nobody used is not saved up.
     paid_at: Instant,
+    /// Since when somebody waits, who may have been interrupted meanwhile.
+    waiting_since: Option<Instant>,
+    held_back: Duration,
 }
 
 impl Throttle {
@@ -19,6 +22,8 @@ impl Throttle {
         Self {
             per_second,
             paid_at: Instant::now(),
+            waiting_since: None,
+            held_back: Duration::ZERO,
         }
     }
 
@@ -31,10 +36,18 @@ impl Throttle {
     }
 
     /// Waits until everything is paid for.
-    pub(super) async fn ready(&self) {
+    pub(super) async fn ready(&mut self) {
         if self.per_second.is_some() {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
             tokio::time::sleep_until(self.paid_at).await;
+            self.waiting_since = None;
+            self.held_back += self.paid_at.saturating_duration_since(since);
         }
+    }
+
+    /// How long reading has waited in all.
+    pub(super) fn held_back(&self) -> Duration {
+        self.held_back
     }
 }
 
@@ -61,5 +74,25 @@ mod tests {
         let mut throttle = Throttle::new(None);
         throttle.spend(usize::MAX, Instant::now());
         throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_is_what_was_read_too_fast() {
+        let mut throttle = Throttle::new(NonZeroU64::new(1000));
+        throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::ZERO);
+        throttle.spend(1500, Instant::now());
+        throttle.ready().await;
+        throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::from_millis(1500));
+        // A wait that is interrupted, as by a commit, is one wait.
+        throttle.spend(1000, Instant::now());
+        for _ in 0..9 {
+            let interrupted = tokio::time::timeout(Duration::from_millis(100), throttle.ready()).await;
+            assert!(interrupted.is_err());
+        }
+        throttle.ready().await;
+        assert_eq!(throttle.held_back(), Duration::from_millis(2500));
     }
 }

@@ -6,6 +6,7 @@ use kafka_wire::{Cluster, ConfigEntry, ConfigSource, TopicFilter, TopicMetadata}
 use segment_format::manifest::{TimestampType, Topic};
 use segment_format::{BackupSet, TopicId};
 
+use super::identity;
 use super::report::Trouble;
 use crate::error::{Error, Result, chain};
 use crate::selection::TopicSelection;
@@ -13,12 +14,25 @@ use crate::selection::TopicSelection;
 /// What the source says.
 #[derive(Debug, Default)]
 pub(super) struct Described {
-    /// The selected topics, sorted by name, with the number of their partitions; the list of partitions is empty.
-    pub(super) topics: Vec<(Topic, i32)>,
+    /// The selected topics, sorted by name.
+    pub(super) topics: Vec<Found>,
     /// Topics that cannot be described now.
     pub(super) troubles: Vec<Trouble>,
     /// What the operator should know.
     pub(super) warnings: Vec<Warning>,
+}
+
+/// A topic of the source.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its facts, with the id by which the backup knows it; the list of partitions is empty.
+    pub(super) topic: Topic,
+    /// How many partitions it has.
+    pub(super) partitions: i32,
+    /// The id that it has at the source now; zero when the cluster tells none.
+    pub(super) source_id: TopicId,
+    /// Partitions that have no leader now.
+    pub(super) leaderless: BTreeSet<i32>,
 }
 
 /// Worth telling once in a run.
@@ -82,6 +96,7 @@ async fn add_topics(
         true => BTreeMap::new(),
         false => cluster.describe_topic_configs(&names).await.into_iter().collect(),
     };
+    let mut found = Vec::new();
     for topic in chosen {
         let entries = match configs.remove(&topic.name) {
             Some(Ok(entries)) => Ok(entries),
@@ -89,20 +104,14 @@ async fn add_topics(
             None => Err("the cluster did not tell its settings".to_owned()),
         };
         match entries.and_then(|entries| with_facts(topic, entries)) {
-            Ok(found) => {
-                let before = set.topic(&found.0.name);
-                if before.is_some_and(|before| before.topic_id != found.0.topic_id) {
-                    described.warnings.push(Warning::MadeAnew(topic.name.clone()));
-                }
-                described.topics.push(found);
-            }
+            Ok(facts) => found.push(facts),
             Err(problem) => described.troubles.push(Trouble::of_topic(&topic.name, problem)),
         }
     }
+    identity::settle(cluster, set, found, described).await;
 }
 
-/// The topic's facts, and how many partitions it has.
-fn with_facts(topic: &TopicMetadata, entries: Vec<ConfigEntry>) -> std::result::Result<(Topic, i32), String> {
+fn with_facts(topic: &TopicMetadata, entries: Vec<ConfigEntry>) -> std::result::Result<Found, String> {
     if let Some(code) = topic.error {
         return Err(format!("the cluster cannot describe it now ({code})"));
     }
@@ -125,16 +134,26 @@ fn with_facts(topic: &TopicMetadata, entries: Vec<ConfigEntry>) -> std::result::
     let own = entries
         .into_iter()
         .filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    let source_id = topic.topic_id.map_or(TopicId::ZERO, TopicId);
     let facts = Topic {
         name: topic.name.clone(),
-        topic_id: topic.topic_id.map_or(TopicId::ZERO, TopicId),
+        topic_id: source_id,
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         configs: own.filter_map(|entry| Some((entry.name, entry.value?))).collect(),
         timestamp_type,
         largest_batch: 0,
         partitions: Vec::new(),
     };
-    Ok((facts, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
+    let leaderless = topic
+        .partitions
+        .iter()
+        .filter(|(_, partition)| partition.leader.is_none());
+    Ok(Found {
+        topic: facts,
+        partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+        source_id,
+        leaderless: leaderless.map(|(&number, _)| number).collect(),
+    })
 }
 
 impl std::fmt::Display for Warning {

@@ -10,6 +10,7 @@ use segment_format::{BackupSet, Compression, PartitionRef};
 
 use super::partition::PartitionReader;
 use super::report::Trouble;
+use super::topics::Found;
 
 /// Topics and partitions of a cycle.
 #[derive(Debug)]
@@ -22,27 +23,35 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Every partition of `topics` (with their numbers of partitions), with what `set` has of it.
-    pub(super) fn new(set: &BackupSet, topics: Vec<(Topic, i32)>, compression: Compression) -> Self {
+    /// Every partition of what was found, with what `set` has of it.
+    pub(super) fn new(set: &BackupSet, found: Vec<Found>, compression: Compression) -> Self {
         let mut work = Self {
             topics: Vec::new(),
             partitions: Vec::new(),
             by_name: HashMap::new(),
         };
-        for (mut topic, count) in topics {
+        for Found {
+            mut topic,
+            partitions,
+            source_id,
+            leaderless,
+        } in found
+        {
             let known = set
                 .incarnation_number(&topic.name, topic.topic_id)
                 .and_then(|number| set.incarnation(number));
             topic.largest_batch = known.map_or(0, |known| known.largest_batch);
             let name: Arc<str> = topic.name.as_str().into();
-            for number in 0..count {
+            for number in 0..partitions {
                 let state = known.and_then(|known| known.partition(number)).cloned();
                 let reference = PartitionRef::new(Arc::clone(&name), topic.topic_id, number);
                 let at = work.partitions.len();
                 work.by_name.insert((Arc::clone(&name), number), at);
                 let topic = work.topics.len();
-                work.partitions
-                    .push(PartitionReader::new(topic, reference, state, compression));
+                let mut partition = PartitionReader::new(topic, reference, state, compression);
+                partition.source_id = source_id;
+                partition.is_leaderless = leaderless.contains(&number);
+                work.partitions.push(partition);
             }
             work.topics.push(topic);
         }
@@ -84,7 +93,10 @@ impl Work {
             let mut states: Vec<Partition> = Vec::new();
             while let Some(partition) = partitions.next_if(|partition| partition.topic == index) {
                 topic.largest_batch = topic.largest_batch.max(partition.largest_batch);
-                states.push(partition.snapshot());
+                // Where it starts is said once, and for good.
+                if !partition.needs_start || partition.is_troubled() {
+                    states.push(partition.snapshot());
+                }
             }
             topics.push(Topic {
                 partitions: states,

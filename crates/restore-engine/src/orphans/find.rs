@@ -80,10 +80,11 @@ pub(super) async fn plan(context: &Context, backup_id: &str, older_than_ms: u64)
         .storage
         .list_unfinished(&layout::backup_prefix(backup_id))
         .await?;
-    let named = named(context, backup_id).await?;
+    let mut named = named(context, backup_id).await?;
     if named.newest.is_none() && listed.is_empty() && unfinished.is_empty() {
         return Err(Catalog::new(context).unknown(backup_id).await);
     }
+    named.obstacle = lost_manifest(&listed, named.newest).or(named.obstacle);
     let unnamed = listed
         .into_iter()
         .filter(|object| !named.segments.contains(&object.name))
@@ -94,9 +95,12 @@ pub(super) async fn plan(context: &Context, backup_id: &str, older_than_ms: u64)
         async move { Ok(orphan(&context, object, newest, older_than_ms).await) }
     });
     let mut orphans = found.await?;
+    // A run that was killed while it found out what the storage can do leaves something as well.
+    let probes = context.storage.list_unfinished(layout::PROBE).await?;
     orphans.extend(
         unfinished
             .into_iter()
+            .chain(probes)
             .map(|unfinished| begun(unfinished, context.now_ms, older_than_ms)),
     );
     orphans.sort_by(|a, b| a.object.cmp(&b.object));
@@ -107,6 +111,25 @@ pub(super) async fn plan(context: &Context, backup_id: &str, older_than_ms: u64)
         older_than_ms,
         orphans,
         obstacle: named.obstacle,
+    })
+}
+
+/// A segment is begun once the generation before its own is committed. So those of the generation after the newest may be of
+/// a run at work, and one of a later generation proves that a manifest was lost. (The segments were listed before the
+/// manifests were.)
+fn lost_manifest(listed: &[ObjectMeta], newest: Option<u64>) -> Option<String> {
+    let newest = newest.unwrap_or(0);
+    let names = listed
+        .iter()
+        .filter_map(|object| layout::parse_segment_name(&object.name));
+    let later = names.map(|name| name.generation).max()?;
+    let committed = later.saturating_sub(1);
+    (committed > newest).then(|| {
+        format!(
+            "there are segments of generation {later}, so that generation {committed} was committed, and the newest manifest \
+             there is that of generation {newest}: later ones were lost, and what they name is not known. Bring them back \
+             from a copy"
+        )
     })
 }
 

@@ -8,7 +8,9 @@
 //! yet to be committed are listed, therefore, and never removed; the next commit of any run decides about them.
 //!
 //! All manifests count, not the newest only, so that older generations stay readable. When one of them cannot be read or is
-//! missing, what it names is not known, and nothing is removed.
+//! missing, what it names is not known, and nothing is removed. A newest manifest that was lost shows only when there are
+//! segments of the generation after the one that it was of; otherwise what it named looks like what a run is writing now, and is
+//! undecided, until another run commits that generation anew.
 
 mod find;
 #[cfg(test)]

@@ -117,6 +117,38 @@ async fn nothing_goes_when_a_manifest_cannot_be_read_or_is_missing() {
 }
 
 #[tokio::test]
+async fn nothing_goes_when_the_newest_manifest_was_lost() {
+    let context = context();
+    backup(&context, "set").await;
+    let dead = orphan(&context, 1, 9).await;
+    // Begun after the commit of generation 2, whose manifest is gone then.
+    let begun = orphan(&context, 3, 1).await;
+    let planned = plan(&context, "set", 0).await.unwrap();
+    assert_eq!(
+        planned.to_delete().map(|o| &o.object).collect::<Vec<_>>(),
+        [&dead]
+    );
+    let manifest = layout::manifest_name("set", 2);
+    context.storage.delete(&manifest).await.unwrap();
+    let before = names(&context).await;
+    let planned = plan(&context, "set", 0).await.unwrap();
+    let obstacle = planned.obstacle.as_ref().unwrap();
+    assert!(obstacle.contains("generation 2 was committed"), "{obstacle}");
+    assert!(delete(&context, &planned).await.unwrap().deleted.is_empty());
+    assert_eq!(names(&context).await, before);
+    // Without what was begun later nothing proves the loss; what it named is undecided.
+    context.storage.delete(&begun).await.unwrap();
+    let planned = plan(&context, "set", 0).await.unwrap();
+    assert!(planned.obstacle.is_none());
+    let named = id(2, 1).object("set");
+    assert!(
+        fates(&planned).contains(&(named.as_str(), Fate::Undecided)),
+        "{planned:#?}"
+    );
+    assert!(!planned.to_delete().any(|orphan| orphan.object == named));
+}
+
+#[tokio::test]
 async fn what_is_named_between_the_plan_and_its_execution_stays() {
     let context = context();
     backup(&context, "set").await;

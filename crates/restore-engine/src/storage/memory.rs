@@ -137,6 +137,10 @@ impl Storage for MemoryStorage {
         ready(Ok(()))
     }
 
+    fn limit_memory(&self, _bytes: usize) -> usize {
+        0
+    }
+
     fn describe(&self) -> String {
         "memory".to_owned()
     }

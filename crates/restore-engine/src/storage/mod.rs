@@ -69,6 +69,10 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Removes what an unfinished object has left in the storage. No error when it is gone; a writer at work on it fails.
     fn abort_unfinished<'a>(&'a self, unfinished: &'a Unfinished) -> StorageFuture<'a, ()>;
 
+    /// Bounds what all writers of this storage hold in memory of what was written to them and is not stored yet: about `bytes`,
+    /// but never less than they need to go on. Returns the bound; 0 when they hold nothing.
+    fn limit_memory(&self, bytes: usize) -> usize;
+
     /// For messages: "folder /backups".
     fn describe(&self) -> String;
 }

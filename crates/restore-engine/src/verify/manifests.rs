@@ -19,6 +19,8 @@ const PARALLEL: usize = 8;
 pub(super) struct Loaded {
     /// None when no generation, or not the one that is wanted, can be opened.
     pub(super) set: Option<BackupSet>,
+    /// The newest generation whose manifest is there.
+    pub(super) newest: u64,
     pub(super) findings: Vec<Finding>,
     pub(super) notes: Vec<String>,
     /// Manifests that were read.
@@ -52,6 +54,7 @@ pub(super) async fn load(context: &Context, backup_id: &str, wanted: Option<u64>
     });
     let mut loaded = Loaded {
         set: None,
+        newest,
         findings: Vec::new(),
         notes: Vec::new(),
         checked: 0,
@@ -101,19 +104,62 @@ fn holes(backup_id: &str, seen: &[u64]) -> Vec<Finding> {
     let mut missing = Vec::new();
     let mut expected = 1;
     for &generation in seen {
-        // A generation out of all bounds is told once, and not for each number before it.
-        let last = generation.min(expected + 1000);
-        missing.extend(expected..last);
+        missing.extend(bounded(expected, generation));
         expected = generation.saturating_add(1);
     }
     let finding = |generation| {
-        let name = layout::manifest_name(backup_id, generation);
-        Finding::missing(
-            name,
-            format!("generation {generation} was committed, and its manifest is not there"),
-        )
+        let problem = format!("generation {generation} was committed, and its manifest is not there");
+        Finding::missing(layout::manifest_name(backup_id, generation), problem)
     };
     missing.into_iter().map(finding).collect()
+}
+
+/// The generations from `expected` up to `found`; of one that is out of all bounds not each number before it.
+fn bounded(expected: u64, found: u64) -> std::ops::Range<u64> {
+    expected..found.min(expected.saturating_add(1000))
+}
+
+/// What segments of later generations than the newest that is there tell: one of generation *g* was begun when that of
+/// *g* - 1 was committed. So those of the next generation may be of a run at work, and those of later ones prove that
+/// manifests were lost.
+pub(super) async fn later(
+    context: &Context,
+    backup_id: &str,
+    newest: u64,
+    of_segments: u64,
+) -> Result<(Vec<Finding>, Option<String>)> {
+    // A run may have committed since the manifests were listed; the segments were listed after them.
+    let manifests = Catalog::new(context).manifest_generations(backup_id).await?;
+    let newest = manifests
+        .first()
+        .map_or(newest, |(generation, _)| newest.max(*generation));
+    let committed = of_segments.saturating_sub(1);
+    if of_segments <= newest {
+        return Ok((Vec::new(), None));
+    }
+    if committed == newest {
+        let note = format!(
+            "there are segments of generation {of_segments}, and the newest manifest is that of generation {newest}: a run is \
+             writing now, or one was killed, or a newer manifest was lost. `kafka-backup orphans` lists segments that no \
+             manifest names"
+        );
+        return Ok((Vec::new(), Some(note)));
+    }
+    let finding = |generation| {
+        let problem = format!(
+            "generation {generation} was committed, as there are segments of generation {of_segments}, and its manifest is \
+             not there"
+        );
+        Finding::missing(layout::manifest_name(backup_id, generation), problem)
+    };
+    let note = format!(
+        "manifests after generation {newest} were lost: what was committed with them cannot be restored until they are back. Do \
+         not run the backup before: it would commit these generations anew"
+    );
+    Ok((
+        bounded(newest + 1, of_segments).map(finding).collect(),
+        Some(note),
+    ))
 }
 
 /// Manifests that are whole, and not those that later ones were built on.

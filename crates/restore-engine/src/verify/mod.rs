@@ -104,7 +104,13 @@ async fn verify(context: &Context, backup_id: &str, options: &VerifyOptions) -> 
     let mut segments = set.segments().to_vec();
     segments.sort_unstable_by_key(|segment| segment.id);
     let jobs = plan(segments, &listed, backup_id, options, &mut report);
-    note_unnamed(&listed, &set, &mut report);
+    let of_segments = listed.keys().filter_map(|name| layout::parse_segment_name(name));
+    let of_segments = of_segments.map(|name| name.generation).max().unwrap_or(0);
+    if of_segments > loaded.newest {
+        let (lost, note) = manifests::later(context, backup_id, loaded.newest, of_segments).await?;
+        report.objects.extend(lost);
+        report.notes.extend(note);
+    }
 
     start(context, &set, &jobs, options.depth);
     let (index_bytes, data_bytes) = (context.memory_bytes / 4, context.memory_bytes / 4 * 3);
@@ -169,21 +175,6 @@ fn plan(
         }
     }
     jobs
-}
-
-/// Objects that this generation does not name are none of its business, but may explain what is wrong with it.
-fn note_unnamed(listed: &HashMap<String, u64>, set: &BackupSet, report: &mut VerifyReport) {
-    let generations = listed.keys().filter_map(|name| {
-        let name = layout::parse_segment_name(name)?;
-        (name.generation > set.generation()).then_some(name.generation)
-    });
-    if let Some(newest) = generations.max() {
-        report.notes.push(format!(
-            "there are segments of generation {newest}, and this is generation {}: a run is writing now, or one was killed, \
-             or a newer manifest was lost. `kafka-backup orphans` lists segments that no manifest names",
-            set.generation()
-        ));
-    }
 }
 
 fn start(context: &Context, set: &BackupSet, jobs: &[SegmentJob], depth: Depth) {

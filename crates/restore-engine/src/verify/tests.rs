@@ -136,6 +136,59 @@ async fn each_missing_object_is_named() {
     }
 }
 
+/// A segment that a run began after the commit of the generation before.
+async fn begin_segment(context: &Context, generation: u64) -> String {
+    let object = id(generation, 9).object("set");
+    let any = bytes(context, &id(1, 1).object("set")).await;
+    context.storage.put(&object, any.into()).await.unwrap();
+    object
+}
+
+#[tokio::test]
+async fn a_lost_newest_manifest_is_proven_by_what_was_begun_after_it() {
+    let context = context();
+    backup(&context, "set").await;
+    // Of a run at work, or one that was killed: nothing is wrong.
+    let begun = begin_segment(&context, 3).await;
+    let report = verified(&context).await;
+    assert_eq!(
+        (report.verdict, report.objects.len()),
+        (Verdict::Good, 0),
+        "{report:#?}"
+    );
+    assert!(
+        report.notes[0].contains("segments of generation 3"),
+        "{report:#?}"
+    );
+    // An earlier generation is asked for: the newest is there all the same.
+    context.storage.delete(&begun).await.unwrap();
+    let first = VerifyOptions {
+        generation: Some(1),
+        ..FULL
+    };
+    let report = run(&context, "set", &first).await.unwrap();
+    assert!(report.notes.is_empty(), "{report:#?}");
+
+    begin_segment(&context, 3).await;
+    let newest = layout::manifest_name("set", 2);
+    let whole = bytes(&context, &newest).await;
+    context.storage.delete(&newest).await.unwrap();
+    let report = verified(&context).await;
+    assert_eq!(
+        (report.verdict, report.generation),
+        (Verdict::Damaged, Some(1)),
+        "{report:#?}"
+    );
+    assert_eq!(report.objects.len(), 1, "{report:#?}");
+    assert_eq!(report.objects[0].object, newest);
+    assert!(
+        report.notes[0].contains("after generation 1 were lost"),
+        "{report:#?}"
+    );
+    replace(&context, &newest, whole).await;
+    assert_eq!(verified(&context).await.verdict, Verdict::Good);
+}
+
 #[tokio::test]
 async fn what_is_lost_is_told_in_offsets() {
     let context = context();

@@ -196,6 +196,10 @@ impl Storage for Faulty {
         Box::pin(self.run("abort", &unfinished.name, self.inner.abort_unfinished(unfinished)))
     }
 
+    fn limit_memory(&self, bytes: usize) -> usize {
+        self.inner.limit_memory(bytes)
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }

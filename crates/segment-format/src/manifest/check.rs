@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use super::{
-    Changes, Gap, GroupChange, MAX_LAYERS, Manifest, Partition, PartitionChange, Segment, SegmentPartition,
-    TopicChange,
+    Changes, Facts, Gap, GroupChange, LayerRef, MAX_LAYERS, Manifest, Partition, PartitionChange, Segment,
+    SegmentPartition, TopicChange,
 };
 use crate::error::{Error, Result};
 use crate::partition::MAX_TOPIC_LEN;
@@ -36,22 +36,25 @@ pub(crate) fn require_sorted<K: PartialOrd>(
 
 impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
-        let facts = &self.facts;
-        require(!facts.backup_id.is_empty(), "backup_id", "it is empty")?;
-        require(facts.generation > 0, "generation", "it is zero")?;
-        require(self.layers.len() <= MAX_LAYERS, "layers", "there are too many")?;
-        require_sorted(self.layers.iter().map(|layer| layer.generation), "layers")?;
-        let earlier = self
-            .layers
-            .iter()
-            .all(|layer| layer.generation > 0 && layer.generation < facts.generation);
-        require(earlier, "layers", "a layer is not of an earlier generation")?;
+        check_head(&self.facts, &self.layers)?;
         self.changes.check()
     }
 }
 
+/// What precedes the changes.
+pub(super) fn check_head(facts: &Facts, layers: &[LayerRef]) -> Result<()> {
+    require(!facts.backup_id.is_empty(), "backup_id", "it is empty")?;
+    require(facts.generation > 0, "generation", "it is zero")?;
+    require(layers.len() <= MAX_LAYERS, "layers", "there are too many")?;
+    require_sorted(layers.iter().map(|layer| layer.generation), "layers")?;
+    let earlier = layers
+        .iter()
+        .all(|layer| layer.generation > 0 && layer.generation < facts.generation);
+    require(earlier, "layers", "a layer is not of an earlier generation")
+}
+
 impl Changes {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         require_sorted(self.topics.iter().map(|topic| topic.number), "topics")?;
         require_sorted(self.partitions.iter().map(PartitionChange::key), "partitions")?;
         require_sorted(&self.removed_groups, "removed_groups")?;

@@ -80,16 +80,7 @@ impl Manifest {
     ///
     /// [`Error::Inconsistent`] when a list is not sorted, or a value cannot be.
     pub fn encode(&self) -> Result<(Vec<u8>, LayerRef)> {
-        self.check()?;
-        let mut body = serde_json::to_vec(self).map_err(|error| Error::ManifestJson(error.into()))?;
-        body.push(b'\n');
-        let (object, sha256) = header::with_header(&body);
-        let reference = LayerRef {
-            generation: self.facts.generation,
-            bytes: object.len() as u64,
-            sha256,
-        };
-        Ok((object, reference))
+        encode(&self.facts, &self.layers, &self.changes.encode()?)
     }
 
     /// Decodes the bytes of a manifest object, and checks what can be checked without its layers. Members that this
@@ -112,4 +103,53 @@ impl Manifest {
         };
         Ok((manifest, reference))
     }
+}
+
+/// The JSON text of checked changes: the large part of a manifest, encoded once.
+#[derive(Debug)]
+pub(crate) struct EncodedChanges(Vec<u8>);
+
+impl EncodedChanges {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Changes {
+    pub(crate) fn encode(&self) -> Result<EncodedChanges> {
+        self.check()?;
+        Ok(EncodedChanges(to_json(self)?))
+    }
+}
+
+/// The object of a manifest, from its parts.
+pub(crate) fn encode(
+    facts: &Facts,
+    layers: &[LayerRef],
+    changes: &EncodedChanges,
+) -> Result<(Vec<u8>, LayerRef)> {
+    #[derive(Serialize)]
+    struct Head<'a> {
+        #[serde(flatten)]
+        facts: &'a Facts,
+        layers: &'a [LayerRef],
+    }
+    check::check_head(facts, layers)?;
+    let mut body = to_json(&Head { facts, layers })?;
+    // The changes are the last member.
+    body.pop();
+    body.extend_from_slice(b",\"changes\":");
+    body.extend_from_slice(&changes.0);
+    body.extend_from_slice(b"}\n");
+    let (object, sha256) = header::with_header(&body);
+    let reference = LayerRef {
+        generation: facts.generation,
+        bytes: object.len() as u64,
+        sha256,
+    };
+    Ok((object, reference))
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| Error::ManifestJson(error.into()))
 }

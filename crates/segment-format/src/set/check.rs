@@ -2,6 +2,7 @@
 //! as the change.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::error::Result;
 use crate::manifest::{Changes, Partition, PartitionChange, SegmentPartition, inconsistent};
@@ -13,12 +14,24 @@ use super::BackupSet;
 type Pieces = HashMap<(u32, i32), Vec<SegmentPartition>>;
 
 impl BackupSet {
-    /// Checks changes that are right by themselves.
-    pub(super) fn check(&self, changes: &Changes) -> Result<()> {
+    /// Checks changes that are right by themselves, and were made by the commits of `generations`.
+    ///
+    /// The name of a segment says the only commit that may make it part of the set. On this rests the proof that a segment
+    /// which is not named once that commit is there will never be: who removes orphans relies on it.
+    pub(super) fn check(&self, changes: &Changes, generations: RangeInclusive<u64>) -> Result<()> {
         let topics = self.check_topics(changes)?;
         let mut pieces = Pieces::new();
         for segment in &changes.segments {
             let place = || format!("segment {}", segment.id);
+            if !generations.contains(&segment.id.generation) {
+                let reason = format!(
+                    "it was written for the commit of generation {}, and is new in one of {} to {}",
+                    segment.id.generation,
+                    generations.start(),
+                    generations.end()
+                );
+                return inconsistent(place(), reason);
+            }
             if self.segment_ids.contains(&segment.id) {
                 return inconsistent(place(), "it is there already");
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::layout;
-use crate::manifest::{Changes, Facts, Group, LayerRef, Manifest, SegmentId, Topic, inconsistent};
+use crate::manifest::{self, Changes, Facts, Group, LayerRef, SegmentId, Topic, inconsistent};
 use crate::writer::SegmentSummary;
 
 use super::layers::LayerSize;
@@ -34,7 +34,7 @@ pub struct Commit {
     /// The consumer groups as they are now, all of them; none to keep those of before. They are new only in a commit that
     /// is complete: otherwise a position could lie beyond what is covered without anybody having lost records.
     pub groups: Option<CapturedGroups>,
-    /// Segments that are durable and not yet part of the set.
+    /// Segments that are durable and not yet part of the set; the generation in their ids is the one that this commit makes.
     pub segments: Vec<NewSegment>,
 }
 
@@ -118,7 +118,7 @@ impl BackupSet {
         if own.is_empty() && self.generation() > 0 && same_besides_time(&self.facts, &facts) {
             return Ok(None);
         }
-        self.check(&own)?;
+        self.check(&own, facts.generation..=facts.generation)?;
         self.plan(facts, own).map(Some)
     }
 
@@ -143,28 +143,28 @@ impl BackupSet {
     fn plan(&self, facts: Facts, own: Changes) -> Result<PlannedCommit> {
         let own = Arc::new(own);
         let layers: Vec<LayerRef> = self.manifests().collect();
-        let (object, reference) = encode(&facts, &layers, &own)?;
-        let kept = self.kept_layers(&own, reference.bytes);
-        let mut planned = PlannedCommit {
+        let encoded = own.encode()?;
+        let kept = self.kept_layers(&own, encoded.len() as u64);
+        let (written, encoded) = match kept < layers.len() {
+            true => {
+                let merged = Arc::new(self.merged(kept, &own));
+                let encoded = merged.encode()?;
+                (merged, encoded)
+            }
+            false => (Arc::clone(&own), encoded),
+        };
+        let (object, reference) = manifest::encode(&facts, layers.get(..kept).unwrap_or_default(), &encoded)?;
+        Ok(PlannedCommit {
             object: layout::manifest_name(&facts.backup_id, facts.generation),
             bytes: object.into(),
             reference,
             facts,
-            written: Arc::clone(&own),
             own,
+            written,
             kept,
             merged: layers.len() - kept,
             follows: layers.last().copied(),
-        };
-        if kept < layers.len() {
-            let written = self.merged(kept, &planned.own);
-            let (object, reference) =
-                encode(&planned.facts, layers.get(..kept).unwrap_or_default(), &written)?;
-            planned.bytes = object.into();
-            planned.reference = reference;
-            planned.written = Arc::new(written);
-        }
-        Ok(planned)
+        })
     }
 
     /// Makes a planned commit, whose manifest is durable now, the state of the set.
@@ -236,13 +236,4 @@ fn same_besides_time(before: &Facts, after: &Facts) -> bool {
         ..facts.clone()
     };
     besides(before) == besides(after)
-}
-
-fn encode(facts: &Facts, layers: &[LayerRef], changes: &Changes) -> Result<(Vec<u8>, LayerRef)> {
-    let manifest = Manifest {
-        facts: facts.clone(),
-        layers: layers.to_vec(),
-        changes: changes.clone(),
-    };
-    manifest.encode()
 }

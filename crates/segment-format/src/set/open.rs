@@ -72,6 +72,13 @@ impl Opening {
                 "length or SHA-256 are not those that the newer manifest names",
             );
         }
+        // A manifest takes in the last layers only: those of a layer that stays stay with it.
+        if Some(manifest.layers.as_slice()) != self.wanted.get(..self.set.layers.len()) {
+            return inconsistent(
+                format!("layer of generation {}", wanted.generation),
+                "it was built on other layers than those that the newer manifest names before it",
+            );
+        }
         self.set.take_layer(reference, manifest.changes)
     }
 
@@ -111,7 +118,9 @@ fn check_names(facts: &Facts, backup_id: &str, generation: u64) -> Result<()> {
 impl BackupSet {
     /// Checks the changes of a manifest and takes them in.
     fn take_layer(&mut self, reference: LayerRef, changes: Changes) -> Result<()> {
-        self.check(&changes)?;
+        // A layer has taken in what was committed since the one before it.
+        let before = self.layers.last().map_or(0, |layer| layer.reference.generation);
+        self.check(&changes, before.saturating_add(1)..=reference.generation)?;
         self.take_in(&changes);
         self.push_layer(reference, Arc::new(changes));
         Ok(())

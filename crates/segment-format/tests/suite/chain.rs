@@ -13,7 +13,7 @@ fn chain() -> [Manifest; 2] {
         floor_bytes: 0,
         seal_bytes: 0,
     });
-    [small_commit(), second_commit()].map(|commit| {
+    [first_commit(), second_commit()].map(|commit| {
         let planned = set.plan_commit(commit).unwrap().unwrap();
         let (manifest, _) = Manifest::decode(planned.bytes()).unwrap();
         set.apply(planned).unwrap();
@@ -21,8 +21,15 @@ fn chain() -> [Manifest; 2] {
     })
 }
 
-fn second_commit() -> Commit {
+fn first_commit() -> Commit {
     let mut commit = small_commit();
+    let state = &mut commit.topics[0].partitions[1];
+    (state.aborted_records, state.control_batches) = (3, 2);
+    commit
+}
+
+fn second_commit() -> Commit {
+    let mut commit = first_commit();
     commit.segments.clear();
     commit.groups = None;
     commit.topics[0].partitions[1].end_offset += 5;
@@ -60,6 +67,8 @@ fn a_partition_takes_nothing_back() {
     partition(|state| {
         state.log_start_offset = 1;
     });
+    partition(|state| state.aborted_records = 2);
+    partition(|state| state.control_batches = 1);
     partition(|state| state.records += 1);
     partition(|state| state.records -= 1);
     partition(|state| state.first_offset = Some(101));
@@ -88,6 +97,14 @@ fn a_partition_takes_nothing_back() {
     });
 }
 
+fn rename_segment(manifest: &mut Manifest, change: impl FnOnce(&mut SegmentId)) {
+    let segment = &manifest.changes.segments[0];
+    let mut id = segment.id;
+    change(&mut id);
+    let pieces = segment.partitions().collect();
+    manifest.changes.segments[0] = Segment::new(id, segment.bytes, segment.sha256, pieces);
+}
+
 #[test]
 fn new_segments_hold_what_comes_next() {
     let add = |first_offset: i64, last_offset: i64, generation: u64| {
@@ -111,10 +128,35 @@ fn new_segments_hold_what_comes_next() {
     refused("partition 2 of topic 1", add(105, 112, 2));
     refused("partition 2 of topic 1", add(90, 112, 2));
     refused("segment", add(106, 112, 1));
+    // Of a commit before, of one that is yet to come, and of none.
+    for generation in [0, 3, u64::MAX] {
+        refused(&format!("segment {generation:016x}"), add(106, 112, generation));
+    }
+    refused("segment 0000000000000001", |second| {
+        add(106, 112, 1)(second);
+        rename_segment(second, |id| id.sequence += 1);
+    });
     refused("partition 2 of topic 1", |second| {
         add(106, 112, 2)(second);
         second.changes.partitions.clear();
     });
+    // Two new segments that hold the same offset; the partition's state agrees with both.
+    let two = |from: i64| {
+        move |second: &mut Manifest| {
+            add(106, 109, 2)(second);
+            let first = second.changes.segments[0].clone();
+            add(from, 112, 2)(second);
+            rename_segment(second, |id| id.sequence += 1);
+            second.changes.segments.insert(0, first);
+            let state = &mut second.changes.partitions[0].state;
+            (state.last_offset, state.end_offset) = (Some(112), 115);
+        }
+    };
+    let [first, mut second] = chain();
+    two(110)(&mut second);
+    let set = open(&first.encode().unwrap().0, &second.encode().unwrap().0).unwrap();
+    assert_eq!(set.segments().len(), 3);
+    refused("partition 2 of topic 1", two(109));
 }
 
 #[test]
@@ -209,6 +251,14 @@ fn a_commit_that_says_nothing_new_is_none() {
     again.groups = None;
     let planned = set.plan_commit(again).unwrap().unwrap();
     assert!(planned.changes().is_empty());
+    let other = BackupSet::empty("b")
+        .plan_commit(Commit::default())
+        .unwrap()
+        .unwrap();
+    assert!(
+        BackupSet::empty("c").apply(other).is_err(),
+        "it was planned for another set"
+    );
     // The first commit is one whatever it says.
     assert!(
         BackupSet::empty("b")
@@ -232,6 +282,8 @@ fn an_inconsistent_commit_is_not_planned() {
     bad(|commit| commit.topics.push(commit.topics[0].clone()));
     bad(|commit| commit.segments.push(commit.segments[0].clone()));
     bad(|commit| commit.segments.clear());
+    bad(|commit| commit.segments[0].id.generation = 0);
+    bad(|commit| commit.segments[0].id.generation = 2);
     bad(|commit| _ = commit.topics[0].partitions.pop());
     bad(|commit| commit.topics[0].partitions[1].records += 1);
     bad(|commit| commit.topics[0].topic_id = TopicId::ZERO);

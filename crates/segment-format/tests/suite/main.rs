@@ -7,6 +7,7 @@
 //! * `hostile`: bytes that no writer wrote never panic, and never get memory that they do not pay for.
 //! * `manifest`: manifests come back; one that contradicts itself is refused.
 //! * `chain`: generations follow each other: what may, what may not, and that every layer is needed as it was written.
+//! * `layers`: lists of layers that no writer makes are refused.
 //! * `model`: any sequence of commits gives what a naive model says, in few layers and with few bytes.
 //! * `layout`: object names come back, sort as promised, and stay in their folder.
 //! * `golden`: files of earlier versions are still read, and written to the same bytes.
@@ -24,6 +25,7 @@ mod damage;
 mod document;
 mod golden;
 mod hostile;
+mod layers;
 mod layout;
 mod manifest;
 mod model;

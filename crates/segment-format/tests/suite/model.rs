@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use segment_format::manifest::{Group, GroupKind, GroupOffset, Partition, SegmentId, Topic};
+use segment_format::manifest::{Group, GroupKind, GroupOffset, Partition, SegmentId, TimestampType, Topic};
 use segment_format::{
     BackupSet, CapturedGroups, Commit, MergePolicy, NewSegment, Opening, PartitionRef, PartitionSummary,
     SegmentSummary, TopicId, layout,
@@ -30,6 +30,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 struct Model {
     topics: BTreeMap<(u8, u8), Topic>,
     groups: Vec<Group>,
+    captured_at: Option<i64>,
     segments: usize,
     objects: BTreeMap<String, Bytes>,
 }
@@ -39,6 +40,11 @@ impl Model {
         let mut pieces = Vec::new();
         for (&(name, incarnation, number), &records) in &step.growth {
             pieces.extend(self.grow(name, incarnation, number, i64::from(records)));
+            // A topic's own facts change as well.
+            let topic = self.topics.get_mut(&(name, incarnation)).unwrap();
+            topic.replication_factor = (generation / 2 % 3) as i16;
+            topic.timestamp_type = (generation % 4 > 1).then_some(TimestampType::LogAppendTime);
+            topic.configs = BTreeMap::from([("retention.ms".to_owned(), (generation / 3).to_string())]);
         }
         let id = SegmentId {
             generation,
@@ -55,7 +61,7 @@ impl Model {
         let groups = step.groups.as_ref().map(|groups| {
             self.groups = groups
                 .iter()
-                .map(|(id, positions)| group(*id, positions))
+                .map(|(id, positions)| group(*id, positions, generation))
                 .collect();
             CapturedGroups {
                 captured_at: generation as i64,
@@ -122,7 +128,9 @@ impl Model {
         topics.sort_by_key(|topic| (topic.name.clone(), topic.topic_id.0));
         assert_eq!(topics, self.topics.values().cloned().collect::<Vec<_>>());
         assert_eq!(set.groups().cloned().collect::<Vec<_>>(), self.groups);
+        assert_eq!(set.facts().groups_captured_at, self.captured_at);
         assert_eq!(set.segments().len(), self.segments);
+        assert!(set.segments().iter().all(|segment| set.has_segment(segment.id)));
         for topic in set.topics() {
             let number = set.topic_number(&topic.name).unwrap();
             let later = set.incarnations().filter(|(other, _)| *other > number);
@@ -141,8 +149,22 @@ impl Model {
 
     /// Plans, stores and applies; returns how many bytes were written, or none when nothing was.
     fn run(&mut self, set: &mut BackupSet, step: &Step) -> Option<u64> {
-        let commit = self.commit(set.generation() + 1, step);
+        let generation = set.generation() + 1;
+        let commit = self.commit(generation, step);
+        for other in [generation - 1, generation + 1] {
+            let mut wrong = commit.clone();
+            if let Some(segment) = wrong.segments.first_mut() {
+                segment.id.generation = other;
+                assert!(
+                    set.plan_commit(wrong).is_err(),
+                    "a segment of {other} in {generation}"
+                );
+            }
+        }
         let planned = set.plan_commit(commit).unwrap()?;
+        if step.groups.is_some() {
+            self.captured_at = Some(generation as i64);
+        }
         let written = planned.bytes().len() as u64;
         let twice = self
             .objects
@@ -153,7 +175,12 @@ impl Model {
     }
 }
 
-fn group(id: u8, positions: &BTreeMap<i32, i64>) -> Group {
+/// Its facts change from time to time, sometimes alone.
+fn group(id: u8, positions: &BTreeMap<i32, i64>, generation: u64) -> Group {
+    let facts = |one: &str, other: &str, every: u64| match (generation / every).is_multiple_of(2) {
+        true => one.to_owned(),
+        false => other.to_owned(),
+    };
     let offsets = positions.iter().map(|(&partition, &offset)| GroupOffset {
         topic: "topic 0".to_owned(),
         partition,
@@ -162,10 +189,10 @@ fn group(id: u8, positions: &BTreeMap<i32, i64>) -> Group {
         metadata: String::new(),
     });
     Group {
-        group_id: format!("group {id}"),
-        kind: GroupKind::Classic,
-        state: "Empty".to_owned(),
-        protocol_type: String::new(),
+        group_id: format!("group {id:03}"),
+        kind: GroupKind::from(facts("classic", "consumer", 3)),
+        state: facts("Empty", "Stable", 1),
+        protocol_type: facts("", "connect", 5),
         offsets: offsets.collect(),
     }
 }
@@ -181,11 +208,11 @@ fn any_policy() -> impl Strategy<Value = MergePolicy> {
 
 proptest! {
     #[test]
-    fn commits_give_what_the_model_says(steps in prop::collection::vec(any_step(), 1..25), policy in any_policy()) {
+    fn commits_give_what_the_model_says(steps in prop::collection::vec((any_step(), any_policy()), 1..25)) {
         let (mut model, mut set) = (Model::default(), BackupSet::empty("model"));
-        set.set_merge_policy(policy);
         let mut history = Vec::new();
-        for step in &steps {
+        for (step, policy) in &steps {
+            set.set_merge_policy(*policy);
             if model.run(&mut set, step).is_some() {
                 history.push(set.clone());
             }
@@ -194,7 +221,6 @@ proptest! {
             // One that was opened goes on as the one that was there all the time.
             if set.generation() % 3 == 0 {
                 set = model.open(set.generation());
-                set.set_merge_policy(policy);
             }
             let folded = set.manifests().len();
             prop_assert!(folded <= set.generation() as usize);
@@ -251,4 +277,33 @@ fn layers_are_few_and_little_is_written_twice() {
         "{written} bytes written for {own_bytes}"
     );
     assert!(total <= 2 * own_bytes, "{total} bytes in layers for {own_bytes}");
+}
+
+/// Groups that come, move and go: what is said of those that are gone does not pile up, also in manifests that are too
+/// large to be merged one by one.
+#[test]
+fn what_was_overwritten_is_left_behind() {
+    let policy = MergePolicy {
+        floor_bytes: 0,
+        seal_bytes: 500,
+    };
+    let (mut model, mut set) = (Model::default(), BackupSet::empty("model"));
+    set.set_merge_policy(policy);
+    let (mut most, mut groups) = (0, BTreeMap::new());
+    for number in 0..120u8 {
+        let positions = (0..10).map(|at| (at, i64::from(number)));
+        groups.insert(number, positions.collect());
+        if groups.len() > 3 {
+            groups.pop_first();
+        }
+        let step = Step {
+            growth: BTreeMap::new(),
+            groups: Some(groups.clone()),
+        };
+        model.run(&mut set, &step).unwrap();
+        most = most.max(set.manifests().len());
+    }
+    model.check(&set);
+    assert!(most > 1, "the test is large enough to mean something");
+    assert!(most <= 6, "{most} layers for three groups");
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use segment_format::Opening;
 use segment_format::layout;
+use sha2::{Digest, Sha256};
 
 use crate::golden::{BACKUP_ID, compare, segment_object, storage};
 use crate::support::project;
@@ -74,4 +76,50 @@ fn the_python_reader_finds_damage() {
         );
     }
     assert!(read_backup(copy.path()).status.success());
+}
+
+/// What the newest manifest says is changed, with a digest that matches: both readers refuse it, for the same reason.
+#[test]
+fn the_python_reader_refuses_what_no_writer_says() {
+    let copy = copy_of_storage();
+    let newest = layout::manifest_name(BACKUP_ID, 2);
+    let layer = fs::read(storage().join(layout::manifest_name(BACKUP_ID, 1))).unwrap();
+    let good = fs::read_to_string(storage().join(&newest)).unwrap();
+    let (_, body) = good.split_once('\n').unwrap();
+    for (from, to, told) in [
+        // Segments of a commit before and of one after.
+        (
+            "\"id\":\"0000000000000002-",
+            "\"id\":\"0000000000000001-",
+            "written for another commit",
+        ),
+        (
+            "\"id\":\"0000000000000002-",
+            "\"id\":\"0000000000000003-",
+            "written for another commit",
+        ),
+        (
+            "\"generation\":1,\"bytes\"",
+            "\"generation\":2,\"bytes\"",
+            "layers",
+        ),
+    ] {
+        let body = body.replacen(from, to, 1);
+        assert!(!good.ends_with(&body));
+        let digest: String = Sha256::digest(&body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let forged = format!("kafka-backup-manifest 1 sha256:{digest}\n{body}");
+        fs::write(copy.path().join(&newest), &forged).unwrap();
+        let output = read_backup(copy.path());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{to}: {errors}");
+        assert!(errors.contains(told), "{to}: {errors}");
+        let opened = Opening::new(BACKUP_ID, 2, forged.as_bytes()).and_then(|mut opening| {
+            opening.add(&layer)?;
+            opening.finish()
+        });
+        assert!(opened.is_err(), "{to}");
+    }
 }

@@ -152,6 +152,11 @@ impl Cluster {
         self.start_broker(broker).await
     }
 
+    /// Sets a property of a broker, from its next start on.
+    pub fn set_property(&self, broker: usize, name: &str, value: &str) -> Result<()> {
+        self.broker(broker)?.node.set(name, value)
+    }
+
     /// Freezes a broker (`SIGSTOP`): its connections stay open and nothing is answered.
     pub async fn pause_broker(&self, broker: usize) -> Result<()> {
         match self.broker(broker)?.jvm.lock().await.as_mut() {

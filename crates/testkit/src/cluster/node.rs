@@ -66,6 +66,15 @@ impl Node {
         fs::write(self.properties(), text).map_err(Error::io("writing a broker's configuration"))
     }
 
+    /// Adds a line to the configuration file; the last one with a name counts.
+    pub(super) fn set(&self, name: &str, value: &str) -> Result<()> {
+        let path = self.properties();
+        let context = "changing a broker's configuration";
+        let mut text = fs::read_to_string(&path).map_err(Error::io(context))?;
+        text.push_str(&format!("{name}={value}\n"));
+        fs::write(path, text).map_err(Error::io(context))
+    }
+
     /// Has the storage formatted for a cluster at the first start.
     pub(super) fn format_for(&mut self, cluster_id: &str) {
         let properties = self.properties().display().to_string();

@@ -23,7 +23,7 @@ use crate::config::{S3Checksums, S3Encryption};
 use crate::storage::StorageError;
 
 /// The object of the probe. It stays, so that later runs need one request to probe.
-pub(super) const PROBE: &str = ".kafka-backup-probe";
+pub(super) use segment_format::layout::PROBE;
 
 const PROBE_TEXT: &str =
     "kafka-backup writes this object to see whether the server refuses to overwrite it.\n";

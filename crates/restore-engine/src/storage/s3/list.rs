@@ -25,8 +25,10 @@ impl S3Storage {
         let client = self.client().await?;
         let (mut found, mut continuation) = (Listing::default(), None);
         let sorted = !self.bucket().ends_with(UNSORTED);
+        // One more than what is wanted, since consoles put an empty object first that stands for the folder. (MinIO also
+        // loses what follows on a page that ends with one.)
         let page_limit = match sorted {
-            true => self.page_limit(limit),
+            true => self.page_limit(limit.saturating_add(1)),
             false => self.shared.limits.keys_per_page,
         };
         // Not all on a page need be ours: the first page is enough only when it is.

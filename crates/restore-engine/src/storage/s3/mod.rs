@@ -20,11 +20,12 @@ mod unfinished;
 mod upload;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
 use bytes::Bytes;
-use tokio::sync::{OnceCell, Semaphore};
+use kafka_wire::ByteBudget;
+use tokio::sync::OnceCell;
 
 use self::client::Connection;
 use self::create::{Preconditions, Token};
@@ -36,9 +37,9 @@ use crate::config::S3Config;
 /// Larger objects go in parts of this size. (Parts must be of 5 MiB at least, and some servers want all of one size.)
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// Parts that are under way at a time, over all objects. With the part that each open object gathers, this bounds the
-/// memory that writing takes.
-const PARTS_IN_FLIGHT: usize = 8;
+/// Parts that are gathered or under way at a time, over all objects, when nobody asks for less: the memory that writing
+/// takes.
+const MOST_PARTS: usize = 9;
 
 /// Objects below a prefix of a bucket. The bucket must exist; nothing is asked of it before the first operation.
 #[derive(Debug, Clone)]
@@ -54,7 +55,8 @@ struct Shared {
     /// What the server makes of conditions: found out before the first object is written, in one piece or in parts.
     put_preconditions: OnceCell<Preconditions>,
     complete_preconditions: OnceCell<Preconditions>,
-    parts: Arc<Semaphore>,
+    /// Every part holds some of it from the first byte that is gathered until the server has it.
+    parts: Mutex<ByteBudget>,
 }
 
 /// Sizes that tests make small.
@@ -83,9 +85,15 @@ impl S3Storage {
                 connection: OnceCell::new(),
                 put_preconditions: OnceCell::new(),
                 complete_preconditions: OnceCell::new(),
-                parts: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)),
+                parts: Mutex::new(ByteBudget::new(MOST_PARTS * limits.part_bytes)),
             }),
         }
+    }
+
+    /// Where the memory of parts comes from.
+    fn parts(&self) -> ByteBudget {
+        let parts = self.shared.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.clone()
     }
 
     async fn connection(&self) -> Result<&Connection, StorageError> {
@@ -251,6 +259,14 @@ impl Storage for S3Storage {
 
     fn abort_unfinished<'a>(&'a self, unfinished: &'a Unfinished) -> StorageFuture<'a, ()> {
         Box::pin(self.abort_upload(unfinished))
+    }
+
+    fn limit_memory(&self, bytes: usize) -> usize {
+        let part_bytes = self.shared.limits.part_bytes;
+        let limit = (bytes / part_bytes).clamp(1, MOST_PARTS) * part_bytes;
+        // Parts that are there already keep what they hold of the budget before.
+        *self.shared.parts.lock().unwrap_or_else(PoisonError::into_inner) = ByteBudget::new(limit);
+        limit
     }
 
     fn describe(&self) -> String {

@@ -165,7 +165,7 @@ async fn listings_go_over_pages_and_skip_what_is_not_ours() {
         ["0", "1", "2", "3", "4", "5", "6"]
     );
     assert_eq!(storage.list("c/3").await.unwrap().len(), 1);
-    // A "folder" comes first and is not ours: the first name is on the next page.
+    // A "folder" comes first and is not ours: the first name is behind it.
     client
         .put_object()
         .bucket("pages")
@@ -178,6 +178,75 @@ async fn listings_go_over_pages_and_skip_what_is_not_ours() {
         first.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(),
         ["b/0/x"]
     );
+}
+
+/// What is written and not acknowledged never exceeds the limit, and everything comes to its end, also with one part only.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_hold_no_more_memory_than_they_are_given() {
+    const PIECE: usize = 256 * 1024;
+    for (number, parts) in [1, 3].into_iter().enumerate() {
+        let bucket = format!("bounded-{number}");
+        let (proxy, storage) = proxied(&bucket).await;
+        // Connected and probed.
+        storage.put("first", Bytes::from_static(b"1")).await.unwrap();
+        let limit = storage.limit_memory(parts * SMALL_PART + SMALL_PART / 2);
+        assert_eq!(limit, parts * SMALL_PART);
+        let content = bytes(5 * SMALL_PART + 77);
+        let mut writer = storage.create("large").await.unwrap();
+        let mut given = 0;
+        // What follows on the first part brings the upload about; then the server takes nothing in.
+        let next = |given: usize| vec![content.slice(given..content.len().min(given + PIECE))];
+        while given < SMALL_PART + PIECE {
+            writer.write(next(given)).await.unwrap();
+            given += next(given)[0].len();
+        }
+        let stalled = proxy.add(Rule::stall(Direction::ToBroker));
+        let held = storage.parts();
+        let most;
+        let written = {
+            let filling = async {
+                let mut given = given;
+                while given < content.len() {
+                    writer.write(next(given)).await?;
+                    given += next(given)[0].len();
+                }
+                writer.finish().await
+            };
+            let mut filling = Box::pin(filling);
+            let stuck = tokio::time::timeout(Duration::from_secs(2), &mut filling).await;
+            assert!(stuck.is_err(), "the server has taken nothing in");
+            most = held.total() - held.available();
+            stalled.remove();
+            filling.await
+        };
+        written.unwrap();
+        assert_eq!(most, limit, "all of it is used, and no more");
+        assert_eq!(held.available(), limit, "all of it is given back");
+        assert_eq!(storage.get("large", u64::MAX).await.unwrap(), content);
+    }
+}
+
+/// Writers that share one part wait for each other, and not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_get_along_with_one_part() {
+    let storage = storage("sharing").await;
+    storage.limit_memory(0);
+    let content = bytes(2 * SMALL_PART + 9);
+    let writers = (0..6).map(|n| {
+        let (storage, content) = (storage.clone(), content.clone());
+        tokio::spawn(async move { write(&storage, &format!("w{n}"), &content, 300_000).await })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap().unwrap();
+    }
+    for n in 0..6 {
+        assert_eq!(storage.get(&format!("w{n}"), u64::MAX).await.unwrap(), content);
+    }
+    // One that is given up gives back what it holds.
+    let mut dropped = storage.create("dropped").await.unwrap();
+    dropped.write(vec![content.clone()]).await.unwrap();
+    drop(dropped);
+    write(&storage, "after", &content, 300_000).await.unwrap();
 }
 
 /// A storage behind a proxy.

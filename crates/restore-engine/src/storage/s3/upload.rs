@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
+use kafka_wire::Permit;
 use tokio::task::JoinSet;
 
 use super::create::{Owner, Preconditions, Token};
@@ -32,6 +33,8 @@ pub(super) struct S3Writer {
 struct Open {
     /// The part that is being gathered. Copied, so that the memory of what is written is free again at once.
     gathered: BytesMut,
+    /// For the memory of that part. It goes with the part until the server has it.
+    permit: Option<Permit>,
     upload: Option<Upload>,
 }
 
@@ -65,13 +68,20 @@ impl S3Writer {
             while !piece.is_empty() {
                 // A full part goes only when more follows: the last one may be of any size, but there must be one.
                 if open.gathered.len() == part_bytes {
-                    let part = open.gathered.split().freeze();
+                    let part = open.take_part();
                     let upload = match open.upload.take() {
                         Some(upload) => upload,
                         None => Upload::begin(&self.storage, &self.name, &self.token).await?,
                     };
                     open.upload = Some(upload.send(part).await?);
-                    open.gathered = BytesMut::with_capacity(part_bytes);
+                }
+                // Whoever waits here holds no part: those that hold one are under way, or are gathered by another writer, and
+                // both end without this one.
+                if open.permit.is_none() {
+                    open.permit = Some(self.storage.parts().acquire(part_bytes).await);
+                    if open.upload.is_some() {
+                        open.gathered.reserve(part_bytes);
+                    }
                 }
                 let room = part_bytes - open.gathered.len();
                 open.gathered
@@ -79,6 +89,17 @@ impl S3Writer {
             }
         }
         Ok(open)
+    }
+}
+
+impl Open {
+    /// What is gathered, with the permit for it.
+    fn take_part(&mut self) -> Bytes {
+        let part = std::mem::take(&mut self.gathered).freeze();
+        match self.permit.take() {
+            Some(permit) => permit.attach(part),
+            None => part,
+        }
     }
 }
 
@@ -94,8 +115,8 @@ impl ObjectWriter for S3Writer {
 
     fn finish(mut self: Box<Self>) -> StorageFuture<'static, ()> {
         Box::pin(async move {
-            let open = self.open.take().ok_or_else(|| self.half_written())?;
-            let last = open.gathered.freeze();
+            let mut open = self.open.take().ok_or_else(|| self.half_written())?;
+            let last = open.take_part();
             match open.upload {
                 None => self.storage.put_whole(&self.name, last, &self.token).await,
                 Some(upload) => upload.send(last).await?.complete(&self.token).await,
@@ -118,7 +139,7 @@ impl Upload {
         })
     }
 
-    /// Sends a part once there is room for one more; fails when an earlier one has.
+    /// Sends a part; fails when an earlier one has.
     pub(super) async fn send(mut self, part: Bytes) -> Result<Self, StorageError> {
         while let Some(joined) = self.id.under_way.try_join_next() {
             let part = self.id.joined(joined);
@@ -129,16 +150,11 @@ impl Upload {
             let error = self.id.storage.refused("write", &self.id.name, problem);
             self.keep(Err(error)).await?;
         }
-        // The semaphore is never closed; without a permit there is one part more in memory, and no harm.
-        let permit = self.id.storage.shared.parts.clone().acquire_owned().await.ok();
         self.last_number += 1;
         let (number, storage) = (self.last_number, self.id.storage.clone());
         let (name, id) = (self.id.name.clone(), self.id.id.clone());
-        self.id.under_way.spawn(async move {
-            let sent = send_part(&storage, &name, &id, number, part).await;
-            drop(permit);
-            sent
-        });
+        let sending = async move { send_part(&storage, &name, &id, number, part).await };
+        self.id.under_way.spawn(sending);
         Ok(self)
     }
 

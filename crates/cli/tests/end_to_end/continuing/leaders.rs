@@ -1,0 +1,163 @@
+//! Leaders that move while a backup runs, and partitions that have none.
+
+use testkit::{Cluster, ClusterOptions, Generate, JavaClient, ProducerOptions};
+
+use super::{covered, end, fill, wait_for};
+use crate::program::{Ran, Workplace, backup_yaml};
+use crate::source::EPOCH;
+use crate::stored::Stored;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaders_move_or_are_missing_and_the_other_partitions_are_backed_up() {
+    let cluster = Cluster::start(ClusterOptions::new().brokers(3)).await.unwrap();
+    let java = JavaClient::of(&cluster).await.unwrap();
+    leaders_that_move(&cluster, &java).await;
+
+    for (topic, replicas) in [("alone", &[2][..]), ("sound", &[0, 1])] {
+        java.create_replicated_topic(topic, 1, replicas.len() as i16, &[])
+            .await
+            .unwrap();
+        java.end_offset(topic, 0).await.unwrap();
+        java.reassign_partition(topic, 0, replicas).await.unwrap();
+    }
+    // Its log does not start at 0, which nobody can know while it has no leader.
+    fill(&java, "alone", 0, 0..5).await;
+    fill(&java, "alone", 0, 5..10).await;
+    java.delete_records("alone", 0, 5).await.unwrap();
+    fill(&java, "sound", 0, 0..10).await;
+    one_that_comes_back(&cluster, &java).await;
+    one_that_stays_away(&cluster, &java).await;
+}
+
+/// Nobody restarts: only what clients have to ask changes, in the midst of a run, again and again.
+async fn leaders_that_move(cluster: &Cluster, java: &JavaClient) {
+    java.create_replicated_topic("moved", 2, 3, &[("retention.ms", "-1")])
+        .await
+        .unwrap();
+    let what = Generate {
+        topic: "moved".to_owned(),
+        partitions: 2,
+        count: 12_000,
+        value_bytes: 1000,
+        first_timestamp: EPOCH,
+        timestamp_step: 1,
+        seed: 5,
+    };
+    java.generate(&what, &ProducerOptions::new().batch_size(20_000))
+        .await
+        .unwrap();
+    let work = Workplace::new();
+    let section =
+        "backup:\n  max_bytes_per_second: 2000000\n  segment_max_interval_ms: 100\n  compression: none\n";
+    let yaml = backup_yaml("moved", &cluster.bootstrap_servers(), &["moved"]) + section;
+    work.config("backup.yaml", &yaml);
+    let mut child = work
+        .command(&["backup", "--config", "backup.yaml"])
+        .spawn()
+        .unwrap();
+    let folder = work.backups();
+    wait_for(&folder, "moved", |stored| covered(stored, "moved", 0) > 0).await;
+    let mut moves = 0;
+    while child.try_wait().unwrap().is_none() {
+        for partition in 0..2 {
+            let replicas = [(moves + 1) % 3, (moves + 2) % 3, moves % 3];
+            java.reassign_partition("moved", partition, &replicas)
+                .await
+                .unwrap();
+        }
+        moves += 1;
+    }
+    assert!(moves > 1, "the run was over before a leader had moved");
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let stored = Stored::open(&folder, "moved").await.unwrap();
+    stored.has_no_orphans();
+    for partition in 0..2 {
+        stored.is_same(java, "moved", partition).await;
+    }
+}
+
+/// A one-shot run waits for it. What the others have is in the backup by then.
+async fn one_that_comes_back(cluster: &Cluster, java: &JavaClient) {
+    // In an orderly way: a broker that is killed forgets where logs start.
+    cluster.stop_broker(2).await.unwrap();
+    wait_until_leaderless(java).await;
+    let work = Workplace::new();
+    let servers = &cluster.bootstrap_servers()[..2];
+    work.config("backup.yaml", &backup_yaml("late", servers, &["alone", "sound"]));
+    let child = work
+        .command(&["backup", "--config", "backup.yaml"])
+        .spawn()
+        .unwrap();
+    let folder = work.backups();
+    wait_for(&folder, "late", |stored| covered(stored, "sound", 0) == 10).await;
+    let early = Stored::open(&folder, "late").await.unwrap();
+    assert!(!early.set.facts().complete, "it waits for the other one");
+    cluster.start_broker(2).await.unwrap();
+    let ran = end(child, "CONT").await;
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let stored = Stored::open(&folder, "late").await.unwrap();
+    assert!(stored.set.facts().complete);
+    assert_eq!(
+        stored.set.topic("alone").unwrap().partitions[0].log_start_offset,
+        5
+    );
+    for topic in ["alone", "sound"] {
+        stored.is_same(java, topic, 0).await;
+    }
+}
+
+/// A continuous run does not wait for it at all, and does not commit again and again that it is away.
+async fn one_that_stays_away(cluster: &Cluster, java: &JavaClient) {
+    cluster.stop_broker(2).await.unwrap();
+    wait_until_leaderless(java).await;
+    let work = Workplace::new();
+    let section = "backup:\n  continuous: true\n  segment_max_interval_ms: 100\n";
+    let servers = &cluster.bootstrap_servers()[..2];
+    let yaml = backup_yaml("away", servers, &["alone", "sound"]) + section;
+    work.config("backup.yaml", &yaml);
+    let child = work
+        .command(&["backup", "--config", "backup.yaml"])
+        .spawn()
+        .unwrap();
+    let folder = work.backups();
+    for round in 1..6 {
+        fill(java, "sound", 0, round * 10..round * 10 + 10).await;
+        wait_for(&folder, "away", |stored| {
+            covered(stored, "sound", 0) == round as i64 * 10 + 10
+        })
+        .await;
+    }
+    wait_for(&folder, "away", |stored| stored.set.facts().complete).await;
+    let stored = Stored::open(&folder, "away").await.unwrap();
+    let trouble = stored.set.topic("alone").unwrap().partitions[0].trouble.clone();
+    assert!(trouble.as_ref().unwrap().contains("no leader"), "{trouble:?}");
+    // Many cycles with nothing new.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let later = Stored::open(&folder, "away").await.unwrap();
+    assert_eq!(later.set.generation(), stored.set.generation());
+
+    cluster.start_broker(2).await.unwrap();
+    wait_for(&folder, "away", |stored| covered(stored, "alone", 0) == 10).await;
+    let ran = end(child, "TERM").await;
+    assert_eq!(ran.code, Some(143), "{ran:#?}");
+    assert_eq!(
+        ran.stderr.matches("alone/0: it has no leader").count(),
+        1,
+        "{ran:#?}"
+    );
+    let stored = Stored::open(&folder, "away").await.unwrap();
+    assert_eq!(stored.set.topic("alone").unwrap().partitions[0].trouble, None);
+    stored.is_same(java, "alone", 0).await;
+}
+
+async fn wait_until_leaderless(java: &JavaClient) {
+    for _ in 0..1200 {
+        let topic = java.describe_topic("alone").await.unwrap();
+        if topic.partitions[0].leader.is_none() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the partition still has a leader");
+}
