@@ -102,7 +102,7 @@ fn rename_segment(manifest: &mut Manifest, change: impl FnOnce(&mut SegmentId)) 
     let mut id = segment.id;
     change(&mut id);
     let pieces = segment.partitions().collect();
-    manifest.changes.segments[0] = Segment::new(id, segment.bytes, segment.sha256, pieces);
+    manifest.changes.segments[0] = Segment::new(id, segment.bytes, segment.blake3, pieces);
 }
 
 #[test]
