@@ -9,8 +9,8 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
-    MetadataResponse,
+    ApiVersionsRequest, ApiVersionsResponse, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest,
+    MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
 };
 use tokio::net::TcpListener;
 
@@ -19,9 +19,13 @@ use crate::batch::{BatchBuilder, NewRecord};
 use crate::budget::ByteBudget;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
-use crate::connection::{text, topic_name};
+use crate::connection::{Api, text, topic_name};
 use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
 use crate::retry::Verdict;
+
+#[path = "history_tests.rs"]
+mod history;
 
 /// Offsets of the log: twelve batches of two records.
 const END: i64 = 24;
@@ -42,10 +46,21 @@ struct Leader {
     /// There is an election after so many good answers.
     good_answers_left: AtomicUsize,
     port: u16,
+    /// Set for a broker whose fetches are of an old version.
+    old: Option<history::OldBroker>,
 }
 
 impl Leader {
     async fn start(code: i16, failing: usize, good_answers: usize) -> (Arc<Self>, FakeBroker) {
+        Self::start_as(None, code, failing, good_answers).await
+    }
+
+    async fn start_as(
+        old: Option<history::OldBroker>,
+        code: i16,
+        failing: usize,
+        good_answers: usize,
+    ) -> (Arc<Self>, FakeBroker) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let leader = Arc::new(Self {
             epoch: AtomicI32::new(5),
@@ -55,6 +70,7 @@ impl Leader {
             requests: AtomicUsize::new(0),
             good_answers_left: AtomicUsize::new(good_answers),
             port: listener.local_addr().unwrap().port(),
+            old,
         });
         let serving = Arc::clone(&leader);
         (
@@ -65,7 +81,11 @@ impl Leader {
 
     fn serve(&self, seen: &Seen) -> Reply {
         if seen.is::<ApiVersionsRequest>() {
-            seen.answer(&all_versions())
+            seen.answer(&self.versions())
+        } else if let Some(old) = &self.old
+            && seen.is::<OffsetForLeaderEpochRequest>()
+        {
+            seen.answer(&old.answer(&seen.read()))
         } else if seen.is::<MetadataRequest>() {
             seen.answer(&self.metadata())
         } else if seen.is::<FetchRequest>() {
@@ -73,6 +93,16 @@ impl Leader {
         } else {
             Reply::HangUp
         }
+    }
+
+    fn versions(&self) -> ApiVersionsResponse {
+        let mut versions = all_versions();
+        if let Some(old) = &self.old {
+            for api in &mut versions.api_keys {
+                api.max_version = old.cap(api.api_key, api.max_version);
+            }
+        }
+        versions
     }
 
     fn metadata(&self) -> MetadataResponse {
@@ -139,19 +169,22 @@ fn batch(base_offset: i64, epoch: i32) -> Bytes {
     builder.build().unwrap().bytes
 }
 
-async fn start(broker: &FakeBroker) -> FetchStream {
+async fn start(broker: &FakeBroker, asked: FetchPartition) -> FetchStream {
     let mut config = ClusterConfig::new([broker.server()]);
     config.retry_backoff = Duration::from_millis(1);
     config.retry_backoff_max = Duration::from_millis(2);
     config.metadata_min_age = Duration::from_millis(1);
     let cluster = Cluster::connect(config).await.unwrap();
-    let asked = FetchPartition::new("t", 0, 0).until(END);
     FetchStream::start(&cluster, [asked], FetchOptions::new(ByteBudget::new(8 << 20)))
 }
 
 /// Reads to the end; the offsets that were passed, or the error.
 async fn read(broker: &FakeBroker) -> Result<Vec<i64>, Error> {
-    let mut stream = start(broker).await;
+    read_from(broker, FetchPartition::new("t", 0, 0).until(END)).await
+}
+
+async fn read_from(broker: &FakeBroker, asked: FetchPartition) -> Result<Vec<i64>, Error> {
+    let mut stream = start(broker, asked).await;
     let mut offsets = Vec::new();
     while let Some(event) = stream.next().await {
         match event.kind {
