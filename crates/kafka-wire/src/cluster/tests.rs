@@ -21,6 +21,8 @@ use kafka_protocol::messages::{
     OffsetFetchResponse,
 };
 
+mod positions;
+
 use super::*;
 use crate::admin::AclFilter;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
