@@ -105,6 +105,7 @@ impl Lane {
         };
         let (body, version) = exchange::send(link, &request, self.shared.patience()).await?;
         let response = exchange::read(link, body.clone(), version)?;
+        self.shared.throttled.add(response.throttle_time_ms);
         Ok((response, body))
     }
 
