@@ -40,6 +40,7 @@ const SOURCES: &[(&str, &str)] = &[
         "MemberCommands.java",
         include_str!("../java/testkit/MemberCommands.java"),
     ),
+    ("NamePolicy.java", include_str!("../java/testkit/NamePolicy.java")),
     (
         "PositionCommands.java",
         include_str!("../java/testkit/PositionCommands.java"),
