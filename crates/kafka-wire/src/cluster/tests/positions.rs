@@ -37,7 +37,7 @@ impl Positions {
         let whole = Mutex::new(whole.to_vec());
         let log = Arc::clone(&asked);
         let pair = Pair::start(move |_, _, seen| {
-            let mut next = |index: i32| -> i16 {
+            let next = |index: i32| -> i16 {
                 let mut script = script.lock().unwrap();
                 let codes = script.entry(index).or_default();
                 if codes.is_empty() { 0 } else { codes.remove(0) }
