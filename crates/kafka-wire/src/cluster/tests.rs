@@ -22,6 +22,7 @@ use kafka_protocol::messages::{
 };
 
 mod positions;
+mod validating;
 
 use super::*;
 use crate::admin::AclFilter;
