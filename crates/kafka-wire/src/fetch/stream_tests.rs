@@ -219,6 +219,11 @@ async fn start(broker: &FakeBroker, asked: FetchPartition, budget: &ByteBudget) 
     FetchStream::start(&cluster, [asked], FetchOptions::new(budget.clone()))
 }
 
+async fn next(stream: &mut FetchStream) -> Option<FetchEvent> {
+    let event = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+    event.expect("an event, or the end")
+}
+
 /// Reads to the end; the offsets that were passed, or the error.
 async fn read(broker: &FakeBroker) -> Result<Vec<i64>, Error> {
     read_from(broker, FetchPartition::new("t", 0, 0).until(END)).await
@@ -229,7 +234,7 @@ async fn read_from(broker: &FakeBroker, asked: FetchPartition) -> Result<Vec<i64
     let mut stream = start(broker, asked, &budget).await;
     let mut offsets = Vec::new();
     let mut failure = None;
-    while let Some(event) = stream.next().await {
+    while let Some(event) = next(&mut stream).await {
         match event.kind {
             FetchEventKind::Batches(fetched) => offsets.push(fetched.next_offset),
             FetchEventKind::Finished { .. } => {}
@@ -345,7 +350,7 @@ async fn an_offset_that_is_out_of_range_ends_the_reading_with_what_the_log_holds
         *leader.edges.lock().unwrap() = Some(edges);
         let asked = FetchPartition::new("t", 0, from).until(END);
         let mut stream = start(&broker, asked, &ByteBudget::new(8 << 20)).await;
-        let event = stream.next().await.unwrap();
+        let event = next(&mut stream).await.unwrap();
         let FetchEventKind::OutOfRange {
             requested,
             log_start_offset,
