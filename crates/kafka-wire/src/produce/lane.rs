@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::partition::{Next, Partition};
 use super::queue::{LaneQueue, Load, Sent};
-use super::request::{self, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
+use super::request::{self, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
 use super::response::{PartitionAnswer, ProduceResponse};
 use super::shared::Shared;
 use crate::connection::{Link, Pending, RawRequest, Role};
@@ -33,7 +33,7 @@ struct Flight {
     version: i16,
     sent: Vec<Sent>,
     names: Vec<(Arc<str>, [u8; 16], i32)>,
-    /// Its size, without what comes before its body.
+    /// Its size, as it is announced to the broker.
     bytes: usize,
 }
 
@@ -91,7 +91,7 @@ impl Lane {
         let timeout = self.shared.options.request_timeout;
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let body = request::encode(&entries, timeout_ms, version);
-        let bytes = body.iter().map(Bytes::len).sum();
+        let bytes = self.header_bytes(version) + body.iter().map(Bytes::len).sum::<usize>();
         let raw = RawRequest {
             api_key: KEY,
             version,
@@ -118,6 +118,12 @@ impl Lane {
                 None
             }
         }
+    }
+
+    /// Bytes of a request's header: API, version, correlation id, client id, and the tagged fields of flexible requests.
+    fn header_bytes(&self, version: i16) -> usize {
+        let client_id = &self.shared.cluster.config().client_id;
+        2 + 2 + 4 + 2 + client_id.len() + usize::from(version >= FIRST_FLEXIBLE)
     }
 
     /// Takes out what an old broker would refuse together with the rest of the request.

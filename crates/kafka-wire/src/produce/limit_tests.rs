@@ -28,6 +28,11 @@ fn configs(told: Option<usize>) -> DescribeConfigsResponse {
     DescribeConfigsResponse::default().with_results(vec![result])
 }
 
+/// The size that a request announces: its header, with the client id and no tagged fields, and its body.
+fn frame(seen: &Seen) -> usize {
+    2 + 2 + 4 + 2 + "kafka-backup".len() + 1 + seen.body.len()
+}
+
 fn of_size(bytes: usize) -> RawBatch {
     let mut builder = BatchBuilder::new();
     let value = vec![b'x'; bytes];
@@ -41,8 +46,8 @@ fn of_size(bytes: usize) -> RawBatch {
 }
 
 /// Writes three small batches to each partition, and a large one to partition 1 behind them. Returns the error that ended
-/// that partition, and how many times a request was sent that is too large.
-async fn write(told: Option<usize>) -> (Error, usize) {
+/// that partition, and the sizes of the requests that were too large.
+async fn write(told: Option<usize>) -> (Error, Vec<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let broker = Broker::new(0, 0, false, listener.local_addr().unwrap().port());
     let broker = Arc::new(Mutex::new(broker));
@@ -50,7 +55,7 @@ async fn write(told: Option<usize>) -> (Error, usize) {
     let fake = FakeBroker::serve(listener, move |seen| {
         if seen.is::<DescribeConfigsRequest>() {
             seen.answer(&configs(told))
-        } else if seen.is::<ProduceRequest>() && seen.body.len() > LIMIT {
+        } else if seen.is::<ProduceRequest>() && frame(seen) > LIMIT {
             Reply::HangUp
         } else {
             serving.lock().unwrap().serve(seen)
@@ -85,35 +90,37 @@ async fn write(told: Option<usize>) -> (Error, usize) {
     for log in &broker.lock().unwrap().logs {
         assert_eq!((log.batches.len(), log.end), (3, 3));
     }
-    let too_large = |seen: &&Seen| seen.is::<ProduceRequest>() && seen.body.len() > LIMIT;
-    (failure.unwrap(), fake.seen().iter().filter(too_large).count())
+    let seen = fake.seen();
+    let sizes = seen.iter().filter(|seen| seen.is::<ProduceRequest>()).map(frame);
+    (failure.unwrap(), sizes.filter(|&size| size > LIMIT).collect())
 }
 
 #[tokio::test]
 async fn a_batch_above_the_limit_that_the_broker_tells_ends_its_partition() {
-    let (error, times) = tokio::time::timeout(Duration::from_secs(60), write(Some(LIMIT)))
+    let (error, sizes) = tokio::time::timeout(Duration::from_secs(60), write(Some(LIMIT)))
         .await
         .expect("an end");
     let words = error.to_string();
     let Error::Partition { problem, .. } = error else {
         panic!("{words}")
     };
-    let limit = Some(LIMIT as u64);
-    assert!(
-        matches!(*problem, PartitionProblem::RequestTooLarge { limit: told, bytes } if told == limit && bytes > LARGE as u64),
-        "{words}"
-    );
+    let PartitionProblem::RequestTooLarge { bytes, limit } = *problem else {
+        panic!("{words}")
+    };
+    assert_eq!(limit, Some(LIMIT as u64));
+    assert!(bytes > LARGE as u64, "{words}");
     assert!(
         words.contains("raise its socket.request.max.bytes, which is 1500000"),
         "{words}"
     );
     // The first request that combines batches, and what was sent behind it; then the large one, once.
-    assert!(times <= 5, "{times}");
+    assert!(sizes.len() <= 5, "{sizes:?}");
+    assert_eq!(sizes.last().map(|&size| size as u64), Some(bytes));
 }
 
 #[tokio::test]
 async fn a_batch_above_a_limit_that_the_broker_hides_is_tried_some_times() {
-    let (error, times) = tokio::time::timeout(Duration::from_secs(60), write(None))
+    let (error, sizes) = tokio::time::timeout(Duration::from_secs(60), write(None))
         .await
         .expect("an end");
     let words = error.to_string();
@@ -121,5 +128,5 @@ async fn a_batch_above_a_limit_that_the_broker_hides_is_tried_some_times() {
         words.contains("its socket.request.max.bytes may be too small"),
         "{words}"
     );
-    assert!((9..=15).contains(&times), "{times}");
+    assert!((9..=15).contains(&sizes.len()), "{sizes:?}");
 }
