@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kafka_protocol::messages::DescribeGroupsResponse;
+use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
@@ -148,4 +150,28 @@ async fn nothing_to_delete_asks_nobody() {
     let cluster = positions.pair.cluster().await;
     assert!(cluster.delete_offsets("g", &[]).await.is_empty());
     assert!(positions.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_group_that_moved_is_described_by_its_new_coordinator() {
+    let pair = Pair::start(|world, node, seen| {
+        if !seen.is::<DescribeGroupsRequest>() {
+            return None;
+        }
+        let is_mine = node == world.coordinator.load(SeqCst);
+        let group = DescribedGroup::default()
+            .with_group_id(group_id("g"))
+            .with_group_state(text("Empty"))
+            .with_error_code(if is_mine { 0 } else { 16 });
+        Some(seen.answer(&DescribeGroupsResponse::default().with_groups(vec![group])))
+    })
+    .await;
+    let cluster = pair.cluster().await;
+    for coordinator in [1, 2] {
+        pair.world.coordinator.store(coordinator, SeqCst);
+        let described = cluster.describe_groups(&["g"]).await;
+        assert!(described[0].1.is_ok(), "{described:?}");
+    }
+    assert_eq!(pair.count::<FindCoordinatorRequest>(), 2);
+    assert_eq!(pair.brokers[1].count::<DescribeGroupsRequest>(), 1);
 }
