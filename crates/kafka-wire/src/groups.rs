@@ -1,5 +1,6 @@
 //! Consumer groups: list, describe, and their committed offsets.
 
+mod assignment;
 mod commit;
 mod describe;
 mod list;

@@ -67,6 +67,7 @@ mod produce;
 mod retry;
 mod sasl;
 mod secret;
+mod throttled;
 mod tls;
 mod topics;
 mod transactions;

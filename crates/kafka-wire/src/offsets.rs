@@ -208,7 +208,8 @@ impl Cluster {
         .await
     }
 
-    async fn send_leader_epochs(
+    /// Asks one broker about partitions that it leads.
+    pub(crate) async fn send_leader_epochs(
         &self,
         link: Link,
         asked: Vec<Asked<i32>>,

@@ -92,6 +92,18 @@ pub enum PartitionProblem {
         limit: u64,
     },
 
+    /// A batch is larger than the broker accepts in one request: it ends the connection, and has read nothing of it.
+    #[error(
+        "the broker ends the connection on a request of {bytes} bytes; {}, or write smaller batches",
+        RequestLimit(.limit)
+    )]
+    RequestTooLarge {
+        /// Bytes of the request, which contains this batch alone.
+        bytes: u64,
+        /// The broker's `socket.request.max.bytes`; `None` when it does not tell.
+        limit: Option<u64>,
+    },
+
     /// A batch was acknowledged at another offset than the next one of an exclusive writer.
     #[error(
         "somebody else writes to the partition: a batch was stored at offset {acknowledged}, expected was {expected}"
@@ -142,6 +154,21 @@ pub enum PartitionProblem {
     /// The writer was used after the producer had been closed.
     #[error("the producer was closed")]
     ProducerClosed,
+}
+
+/// What to do about a broker's limit for requests.
+struct RequestLimit<'a>(&'a Option<u64>);
+
+impl std::fmt::Display for RequestLimit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(limit) => write!(f, "raise its socket.request.max.bytes, which is {limit}"),
+            None => write!(
+                f,
+                "its socket.request.max.bytes may be too small (it does not tell): raise it"
+            ),
+        }
+    }
 }
 
 /// Bytes in hexadecimal.

@@ -41,6 +41,7 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../java/testkit/MemberCommands.java"),
     ),
     ("OrderEvent.java", include_str!("../java/testkit/OrderEvent.java")),
+    ("NamePolicy.java", include_str!("../java/testkit/NamePolicy.java")),
     (
         "PositionCommands.java",
         include_str!("../java/testkit/PositionCommands.java"),

@@ -2,7 +2,7 @@
 
 use kafka_wire::batch::LogEntry;
 use kafka_wire::{
-    ByteBudget, Cluster, ClusterConfig, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
+    ByteBudget, Cluster, ClusterConfig, FetchEventKind, FetchOptions, FetchPartition, FetchStream, TlsConfig,
 };
 
 use crate::Result;
@@ -16,17 +16,24 @@ pub(crate) fn options() -> FetchOptions {
     FetchOptions::new(ByteBudget::new(BUDGET))
 }
 
+/// How to reach a listener of TLS whose certificate is issued by the authority in a file.
+pub(crate) fn encrypted(address: &str, ca: &str) -> ClusterConfig {
+    let mut config = ClusterConfig::new([address]);
+    config.security.tls = Some(TlsConfig::new().ca_file(ca));
+    config
+}
+
 /// As a child process: reads and tells what it took.
-pub(crate) fn run(address: &str, topic: &str, end: i64) -> Result<()> {
+pub(crate) fn run(config: ClusterConfig, topic: &str, end: i64) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let meter = Meter::start()?;
-    let bytes = runtime.block_on(read(address, topic, end))?;
+    let bytes = runtime.block_on(read(config, topic, end))?;
     meter.stop(bytes)
 }
 
 /// Reads every partition up to `end`; returns the bytes of the batches.
-pub(crate) async fn read(address: &str, topic: &str, end: i64) -> Result<u64> {
-    let cluster = Cluster::connect(ClusterConfig::new([address])).await?;
+pub(crate) async fn read(config: ClusterConfig, topic: &str, end: i64) -> Result<u64> {
+    let cluster = Cluster::connect(config).await?;
     let partitions = (0..PARTITIONS).map(|partition| FetchPartition::new(topic, partition, 0).until(end));
     let mut stream = FetchStream::start(&cluster, partitions, options());
     let mut bytes = 0;

@@ -5,7 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use testkit::{Cluster, ClusterOptions, Codec, Generate, JavaClient, ProducerOptions, Tuning, api_key};
+use kafka_wire::ClusterConfig;
+use testkit::{
+    Authority, Cluster, ClusterOptions, Codec, Generate, JavaClient, ProducerOptions, Tuning, Validity,
+    api_key,
+};
 
 use crate::cost::Cost;
 use crate::read::{PARTITIONS, options, read};
@@ -14,6 +18,9 @@ use crate::{CODECS, Result, replay};
 const RECORD_BYTES: u64 = 1024;
 /// What a producer that is tuned for throughput has.
 const BATCH_BYTES: usize = 256 << 10;
+/// The listener that encrypts, and who issued what it shows.
+const ENCRYPTED: &str = "TLS";
+const CA_FILE: &str = "ca.pem";
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 pub(crate) fn run(megabytes: u64, rounds: usize) -> Result<()> {
@@ -23,12 +30,18 @@ pub(crate) fn run(megabytes: u64, rounds: usize) -> Result<()> {
         "{cores} cores, load {}",
         fs::read_to_string("/proc/loadavg")?.trim()
     );
-    let kafka = runtime.block_on(Cluster::start(
-        ClusterOptions::new().tuning(Tuning::Throughput).proxied(),
-    ))?;
+    let authority = Authority::new("an authority")?;
+    let shown = authority.issue(&["localhost", "127.0.0.1"], Validity::Good)?;
+    let options = ClusterOptions::new()
+        .tuning(Tuning::Throughput)
+        .proxied()
+        .listener(ENCRYPTED, "SSL")
+        .tls(ENCRYPTED, &shown, None);
+    let kafka = runtime.block_on(Cluster::start(options))?;
     for codec in CODECS {
         let (topic, end) = runtime.block_on(fill(&kafka, codec, megabytes))?;
         let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join(CA_FILE), authority.certificate())?;
         let requests = folder.path().join("requests");
         let connections = runtime.block_on(record(&kafka, &topic, end, &requests))?;
         measure(&kafka, &topic, end, &requests, connections, rounds)?;
@@ -65,7 +78,7 @@ async fn fill(kafka: &Cluster, codec: Codec, megabytes: u64) -> Result<(String, 
 async fn record(kafka: &Cluster, topic: &str, end: i64, file: &Path) -> Result<usize> {
     let proxy = kafka.proxy(0)?;
     proxy.start_recording(api_key::FETCH);
-    read(first(&kafka.bootstrap_servers())?, topic, end).await?;
+    read(ClusterConfig::new(kafka.bootstrap_servers()), topic, end).await?;
     let requests = proxy.stop_recording();
     replay::save(&requests, file)?;
     let mut connections: Vec<u64> = requests.iter().map(|request| request.connection).collect();
@@ -94,10 +107,16 @@ fn measure(
     let end = end.to_string();
     let plain = || child(&["replay", address, file, &depth]);
     let stream = || child(&["read", address, topic, &end]);
+    let servers = kafka.listener(ENCRYPTED);
+    let encrypted = first(&servers)?;
+    let ca = requests.with_file_name(CA_FILE);
+    let ca = ca.to_str().ok_or("a strange folder")?;
+    let secure = || child(&["read", encrypted, topic, &end, ca]);
     // The first ones warm up the broker.
     plain()?;
     stream()?;
-    let (mut plains, mut streams) = (Vec::new(), Vec::new());
+    secure()?;
+    let (mut plains, mut streams, mut secures) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         // Who goes first may be at an advantage.
         if round % 2 == 0 {
@@ -107,12 +126,15 @@ fn measure(
             streams.push(stream()?);
             plains.push(plain()?);
         }
+        secures.push(secure()?);
     }
     let plain = report(&format!("plain sockets ({connections})"), &plains);
     let stream = report("FetchStream", &streams);
+    let secure = report("FetchStream, TLS", &secures);
     println!(
-        "  FetchStream takes {:.3} of the time of plain sockets",
-        stream / plain
+        "  FetchStream takes {:.3} of the time of plain sockets, and with TLS {:.3} of its own",
+        stream / plain,
+        secure / stream
     );
     Ok(())
 }

@@ -21,6 +21,9 @@ use kafka_protocol::messages::{
     OffsetFetchResponse,
 };
 
+mod positions;
+mod validating;
+
 use super::*;
 use crate::admin::AclFilter;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};

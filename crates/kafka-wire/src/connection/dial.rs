@@ -61,13 +61,26 @@ impl Dialer {
         address: &BrokerAddress,
         broker: &Arc<str>,
     ) -> Result<Link, Vec<ConnectFailure>> {
-        let failed = |address: String, cause| ConnectFailure { address, cause };
         let resolved = match self.resolve(address).await {
             Ok(resolved) => resolved,
-            Err(cause) => return Err(vec![failed(address.to_string(), cause)]),
+            Err(cause) => {
+                let address = address.to_string();
+                return Err(vec![ConnectFailure { address, cause }]);
+            }
         };
+        self.dial_each(&resolved, address, broker).await
+    }
+
+    /// Connects to the first of the addresses that a host was resolved to.
+    async fn dial_each(
+        &self,
+        resolved: &[SocketAddr],
+        address: &BrokerAddress,
+        broker: &Arc<str>,
+    ) -> Result<Link, Vec<ConnectFailure>> {
+        let failed = |address: String, cause| ConnectFailure { address, cause };
         let mut failures = Vec::new();
-        for socket in resolved {
+        for &socket in resolved {
             if self.closed.is_cancelled() {
                 failures.push(failed(address.to_string(), ConnectionError::Closed));
                 break;
@@ -203,3 +216,7 @@ fn described(address: &BrokerAddress, socket: SocketAddr) -> String {
         format!("{address} ({socket})")
     }
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

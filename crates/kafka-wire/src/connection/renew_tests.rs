@@ -165,8 +165,9 @@ async fn renewals_do_not_keep_a_connection_that_nobody_uses() {
             () = ended.cancelled() => {}
             () = bench.take_login() => renewals += 1,
         }
+        assert!(renewals <= 12, "the connection is kept by its own renewals");
     }
-    assert!((9..=12).contains(&renewals), "{renewals}");
+    assert!(renewals >= 9, "{renewals}");
     assert!(!bench.link.is_open());
 }
 

@@ -32,12 +32,7 @@ impl Lane {
             return self.refused(link, cursor, code).await;
         }
         if let Some(diverging) = answer.diverging_epoch {
-            let problem = PartitionProblem::Truncated {
-                offset: cursor.offset,
-                last_epoch: cursor.last_epoch,
-                epoch: diverging.epoch,
-                end_offset: diverging.end_offset,
-            };
+            let problem = cursor.truncated(diverging.epoch, diverging.end_offset);
             return self.shared.failed(cursor, problem).await;
         }
         if let Some(replica) = answer

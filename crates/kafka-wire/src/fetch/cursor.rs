@@ -23,8 +23,12 @@ pub(super) struct Cursor {
     pub(super) end_offset: Option<i64>,
     /// Leader epoch of the last batch read, -1 when unknown.
     pub(super) last_epoch: i32,
-    /// Leader epoch of the broker that is asked, -1 when unknown.
+    /// The leader, -1 before there is one.
+    pub(super) leader: i32,
+    /// Its epoch, -1 when unknown.
     pub(super) leader_epoch: i32,
+    /// Whether this leader's log is known to hold what was read; of use where fetches do not tell.
+    pub(super) confirmed: bool,
     /// Bytes to ask for; grows when a batch turns out to be larger.
     pub(super) max_bytes: usize,
     /// Bytes to ask for when nothing suggests otherwise.
@@ -63,7 +67,9 @@ impl Cursor {
             offset: partition.start_offset,
             end_offset: partition.end_offset,
             last_epoch: partition.last_epoch.unwrap_or(-1),
+            leader: -1,
             leader_epoch: -1,
+            confirmed: false,
             max_bytes,
             usual_max_bytes: max_bytes,
             needs: 0,

@@ -274,3 +274,34 @@ proptest! {
         prop_assert!(found.into_iter().eq((0..10).map(|index| 100 + index * 10)));
     }
 }
+
+/// A message of format 1 with a value of one byte.
+fn message(offset: i64, value: u8) -> Vec<u8> {
+    // Magic, attributes, timestamp, no key, the value.
+    let mut content = vec![1, 0];
+    content.extend_from_slice(&5_i64.to_be_bytes());
+    content.extend_from_slice(&(-1_i32).to_be_bytes());
+    content.extend_from_slice(&1_i32.to_be_bytes());
+    content.push(value);
+    let mut message = offset.to_be_bytes().to_vec();
+    message.extend_from_slice(&(4 + content.len() as u32).to_be_bytes());
+    message.extend_from_slice(&crc32fast::hash(&content).to_be_bytes());
+    message.extend_from_slice(&content);
+    message
+}
+
+#[test]
+fn messages_of_old_formats_are_checked_too() {
+    let mut log = [message(7, b'a'), message(8, b'b')].concat();
+    let fetched = progress(cursor(7, None).advance(answer(log.clone()), true));
+    assert_eq!((bases(&fetched), fetched.next_offset), (vec![7, 8], 9));
+    *log.last_mut().unwrap() ^= 1;
+    let mut cursor = cursor(7, None);
+    let fetched = progress(cursor.advance(answer(log.clone()), true));
+    assert_eq!((bases(&fetched), cursor.offset), (vec![7], 8));
+    let damaged = answer(log[log.len() / 2..].to_vec());
+    assert!(matches!(
+        cursor.advance(damaged, true),
+        Err(PartitionProblem::Batch(_))
+    ));
+}

@@ -12,6 +12,11 @@ use crate::error::{Error, ErrorCode};
 pub(super) const API: &str = "Fetch";
 const KEY: i16 = 1;
 
+/// The highest version that this broker and this crate know.
+pub(super) fn version(link: &Link) -> Result<i16, Error> {
+    link.version(KEY, VERSIONS)
+}
+
 /// Sends a request; returns the response body and the version to read it in.
 ///
 /// `patience` is how long the broker may take beyond the time that it was told to wait for data.
@@ -20,7 +25,7 @@ pub(super) async fn send(
     request: &FetchRequest<'_>,
     patience: Duration,
 ) -> Result<(Bytes, i16), Error> {
-    let negotiated = link.version(KEY, VERSIONS)?;
+    let negotiated = version(link)?;
     let ids = request.partitions.iter().map(|partition| partition.topic_id);
     let version = usable_version(negotiated, ids);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));

@@ -46,33 +46,49 @@ impl Lane {
     }
 
     /// Fetches a share's partitions once; afterwards each is back in the pool, with the router, or at its end.
-    async fn serve(&self, share: Share, limit: usize) {
+    async fn serve(&self, mut share: Share, limit: usize) {
         let asked: usize = share.cursors.iter().map(|cursor| cursor.max_bytes).sum();
         let first = share.cursors.first().map_or(0, |cursor| cursor.max_bytes);
         let limit = limit.min(asked).max(first);
         let permit = self.shared.options.budget.acquire(limit + ENVELOPE).await;
-        match self.exchange(&share, limit).await {
-            Ok((link, response, body)) => {
+        let cluster = &self.shared.cluster;
+        let link = match cluster.link(self.node, Role::Fetch, self.shard).await {
+            Ok(link) => link,
+            Err(error) => {
+                drop(permit);
+                return self.failed(share.cursors, &error).await;
+            }
+        };
+        share.cursors = self.confirmed(&link, share.cursors).await;
+        if share.cursors.is_empty() {
+            return;
+        }
+        match self.exchange(&link, &share, limit).await {
+            Ok((response, body)) => {
                 let response = account(response, &body, permit);
                 drop(body);
                 self.deliver(&link, share.cursors, response).await;
             }
             Err(error) => {
                 drop(permit);
-                for cursor in share.cursors {
-                    self.shared.retry_or_fail(cursor, error.clone()).await;
-                }
+                self.failed(share.cursors, &error).await;
             }
         }
     }
 
-    async fn exchange(&self, share: &Share, limit: usize) -> Result<(Link, FetchResponse, Bytes), Error> {
+    async fn failed(&self, cursors: Vec<Cursor>, error: &Error) {
+        for cursor in cursors {
+            self.shared.retry_or_fail(cursor, error.clone()).await;
+        }
+    }
+
+    async fn exchange(
+        &self,
+        link: &Link,
+        share: &Share,
+        limit: usize,
+    ) -> Result<(FetchResponse, Bytes), Error> {
         let options = &self.shared.options;
-        let link = self
-            .shared
-            .cluster
-            .link(self.node, Role::Fetch, self.shard)
-            .await?;
         let partitions: Vec<_> = share.cursors.iter().map(request).collect();
         let wait = if share.hurry {
             options.max_wait.min(SHORT_WAIT)
@@ -87,9 +103,10 @@ impl Lane {
             rack: options.rack.as_deref().unwrap_or_default(),
             partitions: &partitions,
         };
-        let (body, version) = exchange::send(&link, &request, self.shared.patience()).await?;
-        let response = exchange::read(&link, body.clone(), version)?;
-        Ok((link, response, body))
+        let (body, version) = exchange::send(link, &request, self.shared.patience()).await?;
+        let response = exchange::read(link, body.clone(), version)?;
+        self.shared.throttled.add(response.throttle_time_ms);
+        Ok((response, body))
     }
 
     /// Hands each partition its answer.

@@ -15,6 +15,7 @@ mod account;
 mod answer;
 mod cursor;
 mod exchange;
+mod history;
 mod lane;
 mod pool;
 pub(crate) mod request;
@@ -52,7 +53,7 @@ pub struct FetchPartition {
     /// Where reading ends: the first offset that is not wanted. With `None` it goes on for ever.
     pub end_offset: Option<i64>,
     /// Leader epoch of the batch before `start_offset`, when the caller has read it earlier. With it, a log that was
-    /// truncated since is noticed (by brokers from version 2.7 on).
+    /// truncated since is noticed (on brokers from version 2.3 on).
     pub last_epoch: Option<i32>,
 }
 

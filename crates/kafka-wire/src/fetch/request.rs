@@ -22,6 +22,9 @@ use crate::wire::Writer;
 /// The versions that are spoken: 4 is the first with record batches, 18 differs for replicas only.
 pub(crate) const VERSIONS: std::ops::RangeInclusive<i16> = 4..=17;
 
+/// The first version with the epoch of the batch before the offset, by which the broker compares histories.
+pub(crate) const FIRST_WITH_LAST_EPOCH: i16 = 12;
+
 /// One request. Order matters: the broker fills the response in it, and the first partition that has data gets at least
 /// one whole batch whatever the limits are.
 #[derive(Debug, Clone)]
@@ -108,7 +111,7 @@ impl PartitionRequest<'_> {
             writer.buffer.put_i32(self.leader_epoch);
         }
         writer.buffer.put_i64(self.offset);
-        if version >= 12 {
+        if version >= FIRST_WITH_LAST_EPOCH {
             writer.buffer.put_i32(self.last_epoch);
         }
         if version >= 5 {

@@ -12,7 +12,7 @@ use super::cursor::Cursor;
 use super::lane::Lane;
 use super::pool::Pool;
 use super::shared::{Command, Shared};
-use crate::cluster::TopicPartition;
+use crate::cluster::{Leader, TopicPartition};
 use crate::error::Error;
 use crate::problem::PartitionProblem;
 
@@ -106,7 +106,7 @@ impl Router {
             };
             return self.shared.failed(cursor, problem).await;
         }
-        cursor.leader_epoch = leader.epoch.unwrap_or(-1);
+        cursor.follow(leader);
         let now = Instant::now();
         cursor.replica = cursor.replica.filter(|(_, until)| *until > now);
         let node = cursor.replica.map_or(leader.node, |(replica, _)| replica);
@@ -151,6 +151,18 @@ impl Cursor {
     /// Which partition it is.
     pub(super) fn name(&self) -> TopicPartition {
         TopicPartition::new(Arc::clone(&self.topic), self.partition)
+    }
+
+    /// Takes note of who leads. After a change the new leader is asked first: which replica is near, and (see
+    /// [`history`](super::history)) whether it has what was read.
+    fn follow(&mut self, leader: Leader) {
+        let epoch = leader.epoch.unwrap_or(-1);
+        if (self.leader, self.leader_epoch) != (leader.node, epoch) {
+            self.leader = leader.node;
+            self.leader_epoch = epoch;
+            self.confirmed = false;
+            self.replica = None;
+        }
     }
 
     /// Puts a problem of this partition into the error of the crate.

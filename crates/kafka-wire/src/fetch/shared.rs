@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::connection::{Api, Link};
 use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
+use crate::throttled::Throttled;
 
 /// Smallest response that is asked for when the budget is too small for all lanes.
 const LEAST_BYTES: usize = 64 << 10;
@@ -27,6 +28,7 @@ const EARLIEST: i64 = -2;
 pub(super) struct Shared {
     pub(super) cluster: Cluster,
     pub(super) options: FetchOptions,
+    pub(super) throttled: Arc<Throttled>,
     lanes: AtomicUsize,
     events: mpsc::Sender<FetchEvent>,
     commands: mpsc::UnboundedSender<Command>,
@@ -49,6 +51,7 @@ impl Shared {
         Self {
             cluster,
             options,
+            throttled: Arc::default(),
             lanes: AtomicUsize::new(0),
             events,
             commands,

@@ -1,6 +1,7 @@
 //! The handle of a running read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -12,6 +13,7 @@ use super::shared::{Command, Shared};
 use super::{FetchEvent, FetchEventKind, FetchOptions, FetchPartition};
 use crate::cluster::Cluster;
 use crate::retry::Limits;
+use crate::throttled::Throttled;
 
 /// Events that wait for the caller. What they hold is bounded by the byte budget, so this bounds only their number.
 const EVENTS: usize = 64;
@@ -42,6 +44,7 @@ pub struct FetchStream {
     events: mpsc::Receiver<FetchEvent>,
     commands: mpsc::UnboundedSender<Command>,
     router: JoinHandle<()>,
+    throttled: Arc<Throttled>,
     partition_max_bytes: usize,
     limits: Limits,
     open: usize,
@@ -61,11 +64,13 @@ impl FetchStream {
         let partition_max_bytes = options.partition_max_bytes;
         let limits = Limits::new(cluster.config(), options.give_up_after);
         let shared = Arc::new(Shared::new(cluster.clone(), options, events, commands.clone()));
+        let throttled = Arc::clone(&shared.throttled);
         let router = tokio::spawn(Router::new(shared, commanded).run());
         let mut stream = Self {
             events: received,
             commands,
             router,
+            throttled,
             partition_max_bytes,
             limits,
             open: 0,
@@ -90,6 +95,12 @@ impl FetchStream {
     /// The number of partitions whose reading has not ended.
     pub fn open_partitions(&self) -> usize {
         self.open
+    }
+
+    /// How long brokers have made the stream wait because of quotas: the throttle times of all answers together. Several
+    /// connections may wait at the same time, so it can be more than has passed.
+    pub fn throttled(&self) -> Duration {
+        self.throttled.total()
     }
 
     /// The next event; `None` when the reading of every partition has ended. Nothing is lost when the future is

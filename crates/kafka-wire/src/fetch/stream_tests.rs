@@ -1,16 +1,20 @@
 //! Reading from a scripted broker: every error code, stale leader epochs, and what requests say.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
-    MetadataResponse,
+    ApiVersionsRequest, ApiVersionsResponse, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
 };
 use tokio::net::TcpListener;
 
@@ -19,9 +23,13 @@ use crate::batch::{BatchBuilder, NewRecord};
 use crate::budget::ByteBudget;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
-use crate::connection::{text, topic_name};
+use crate::connection::{Api, text, topic_name};
 use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
 use crate::retry::Verdict;
+
+#[path = "history_tests.rs"]
+mod history;
 
 /// Offsets of the log: twelve batches of two records.
 const END: i64 = 24;
@@ -42,10 +50,29 @@ struct Leader {
     /// There is an election after so many good answers.
     good_answers_left: AtomicUsize,
     port: u16,
+    /// Whether fetches say that the reader knows another history.
+    diverging: AtomicBool,
+    /// So many fetches are answered by hanging up.
+    hang_ups: AtomicUsize,
+    /// So many answers tell a port where nobody listens.
+    wrong_ports: AtomicUsize,
+    /// Start and end of the log, for who asks.
+    edges: Mutex<Option<(i64, i64)>>,
+    /// Set for a broker whose fetches are of an old version.
+    old: Option<history::OldBroker>,
 }
 
 impl Leader {
     async fn start(code: i16, failing: usize, good_answers: usize) -> (Arc<Self>, FakeBroker) {
+        Self::start_as(None, code, failing, good_answers).await
+    }
+
+    async fn start_as(
+        old: Option<history::OldBroker>,
+        code: i16,
+        failing: usize,
+        good_answers: usize,
+    ) -> (Arc<Self>, FakeBroker) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let leader = Arc::new(Self {
             epoch: AtomicI32::new(5),
@@ -55,6 +82,11 @@ impl Leader {
             requests: AtomicUsize::new(0),
             good_answers_left: AtomicUsize::new(good_answers),
             port: listener.local_addr().unwrap().port(),
+            diverging: AtomicBool::new(false),
+            hang_ups: AtomicUsize::new(0),
+            wrong_ports: AtomicUsize::new(0),
+            edges: Mutex::default(),
+            old,
         });
         let serving = Arc::clone(&leader);
         (
@@ -65,21 +97,44 @@ impl Leader {
 
     fn serve(&self, seen: &Seen) -> Reply {
         if seen.is::<ApiVersionsRequest>() {
-            seen.answer(&all_versions())
+            seen.answer(&self.versions())
+        } else if let Some(old) = &self.old
+            && seen.is::<OffsetForLeaderEpochRequest>()
+        {
+            seen.answer(&old.answer(&seen.read()))
         } else if seen.is::<MetadataRequest>() {
             seen.answer(&self.metadata())
+        } else if seen.is::<FetchRequest>() && takes_one(&self.hang_ups) {
+            Reply::HangUp
         } else if seen.is::<FetchRequest>() {
             seen.answer(&self.fetch(&seen.read()))
+        } else if let Some(edges) = *self.edges.lock().unwrap()
+            && seen.is::<ListOffsetsRequest>()
+        {
+            seen.answer(&list_offsets(&seen.read(), edges))
         } else {
             Reply::HangUp
         }
+    }
+
+    fn versions(&self) -> ApiVersionsResponse {
+        let mut versions = all_versions();
+        if let Some(old) = &self.old {
+            for api in &mut versions.api_keys {
+                api.max_version = old.cap(api.api_key, api.max_version);
+            }
+        }
+        versions
     }
 
     fn metadata(&self) -> MetadataResponse {
         let broker = MetadataResponseBroker::default()
             .with_node_id(BrokerId(1))
             .with_host(text("127.0.0.1"))
-            .with_port(i32::from(self.port));
+            .with_port(match takes_one(&self.wrong_ports) {
+                true => 1,
+                false => i32::from(self.port),
+            });
         let partition = MetadataResponsePartition::default()
             .with_leader_id(BrokerId(1))
             .with_leader_epoch(self.epoch.load(SeqCst));
@@ -95,10 +150,7 @@ impl Leader {
     fn fetch(&self, request: &FetchRequest) -> FetchResponse {
         let asked = &request.topics[0].partitions[0];
         let (asked_epoch, epoch) = (asked.current_leader_epoch, self.epoch.load(SeqCst));
-        let fails = self
-            .failing
-            .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
-            .is_ok();
+        let fails = takes_one(&self.failing);
         let second = self.requests.fetch_add(1, SeqCst).is_multiple_of(2);
         let fails = fails || (second && self.failing_every_second_time.load(SeqCst));
         let code = match asked_epoch.cmp(&epoch) {
@@ -113,7 +165,9 @@ impl Leader {
             .with_high_watermark(END)
             .with_last_stable_offset(END)
             .with_log_start_offset(0);
-        if code == 0 && asked.fetch_offset < END {
+        if code == 0 && self.diverging.load(SeqCst) {
+            answer.diverging_epoch = EpochEndOffset::default().with_epoch(4).with_end_offset(1);
+        } else if code == 0 && asked.fetch_offset < END {
             answer.records = Some(batch(asked.fetch_offset, epoch));
             if self.good_answers_left.fetch_sub(1, SeqCst) == 1 {
                 self.epoch.fetch_add(1, SeqCst);
@@ -124,6 +178,23 @@ impl Leader {
             .with_partitions(vec![answer]);
         FetchResponse::default().with_responses(vec![topic])
     }
+}
+
+fn list_offsets(request: &ListOffsetsRequest, (start, end): (i64, i64)) -> ListOffsetsResponse {
+    let earliest = request.topics[0].partitions[0].timestamp == -2;
+    let partition = ListOffsetsPartitionResponse::default()
+        .with_partition_index(0)
+        .with_offset(if earliest { start } else { end });
+    let topic = ListOffsetsTopicResponse::default()
+        .with_name(topic_name("t"))
+        .with_partitions(vec![partition]);
+    ListOffsetsResponse::default().with_topics(vec![topic])
+}
+
+/// Whether there was one left.
+fn takes_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+        .is_ok()
 }
 
 fn batch(base_offset: i64, epoch: i32) -> Bytes {
@@ -139,29 +210,47 @@ fn batch(base_offset: i64, epoch: i32) -> Bytes {
     builder.build().unwrap().bytes
 }
 
-async fn start(broker: &FakeBroker) -> FetchStream {
+async fn start(broker: &FakeBroker, asked: FetchPartition, budget: &ByteBudget) -> FetchStream {
     let mut config = ClusterConfig::new([broker.server()]);
     config.retry_backoff = Duration::from_millis(1);
     config.retry_backoff_max = Duration::from_millis(2);
     config.metadata_min_age = Duration::from_millis(1);
     let cluster = Cluster::connect(config).await.unwrap();
-    let asked = FetchPartition::new("t", 0, 0).until(END);
-    FetchStream::start(&cluster, [asked], FetchOptions::new(ByteBudget::new(8 << 20)))
+    FetchStream::start(&cluster, [asked], FetchOptions::new(budget.clone()))
+}
+
+async fn next(stream: &mut FetchStream) -> Option<FetchEvent> {
+    let event = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+    event.expect("an event, or the end")
 }
 
 /// Reads to the end; the offsets that were passed, or the error.
 async fn read(broker: &FakeBroker) -> Result<Vec<i64>, Error> {
-    let mut stream = start(broker).await;
+    read_from(broker, FetchPartition::new("t", 0, 0).until(END)).await
+}
+
+async fn read_from(broker: &FakeBroker, asked: FetchPartition) -> Result<Vec<i64>, Error> {
+    let budget = ByteBudget::new(8 << 20);
+    let mut stream = start(broker, asked, &budget).await;
     let mut offsets = Vec::new();
-    while let Some(event) = stream.next().await {
+    let mut failure = None;
+    while let Some(event) = next(&mut stream).await {
         match event.kind {
             FetchEventKind::Batches(fetched) => offsets.push(fetched.next_offset),
             FetchEventKind::Finished { .. } => {}
             FetchEventKind::OutOfRange { .. } => panic!("{event:?}"),
-            FetchEventKind::Failed(error) => return Err(error),
+            FetchEventKind::Failed(error) => failure = Some(error),
         }
     }
-    Ok(offsets)
+    drop(stream);
+    // Whatever happened, no memory is accounted for that nobody has.
+    for _ in 0..500 {
+        if budget.available() == budget.total() {
+            return failure.map_or(Ok(offsets), Err);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} bytes were lost", budget.total() - budget.available());
 }
 
 #[tokio::test]
@@ -223,4 +312,55 @@ async fn failures_that_should_not_happen_are_borne_again_after_each_good_answer(
     leader.failing_every_second_time.store(true, SeqCst);
     assert_eq!(read(&broker).await.unwrap(), all());
     assert_eq!(broker.count::<FetchRequest>(), 2 * all().len());
+}
+
+#[tokio::test]
+async fn a_history_that_a_fetch_finds_to_be_another_is_a_truncated_log() {
+    let (leader, broker) = Leader::start(0, 0, 99).await;
+    leader.diverging.store(true, SeqCst);
+    let asked = FetchPartition::new("t", 0, 4).until(END).after_epoch(5);
+    let error = read_from(&broker, asked).await.unwrap_err();
+    let Error::Partition { problem, .. } = error else {
+        panic!("{error}")
+    };
+    let expected = PartitionProblem::Truncated {
+        offset: 4,
+        last_epoch: 5,
+        epoch: 4,
+        end_offset: 1,
+    };
+    assert_eq!(*problem, expected);
+    assert_eq!(broker.count::<FetchRequest>(), 1);
+}
+
+#[tokio::test]
+async fn requests_that_are_lost_and_connections_that_cannot_be_made_cost_no_memory() {
+    let (leader, broker) = Leader::start(0, 0, 99).await;
+    leader.hang_ups.store(3, SeqCst);
+    leader.wrong_ports.store(3, SeqCst);
+    assert_eq!(read(&broker).await.unwrap(), all());
+    assert_eq!(broker.count::<FetchRequest>(), 3 + all().len());
+    assert_eq!(leader.wrong_ports.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_offset_that_is_out_of_range_ends_the_reading_with_what_the_log_holds() {
+    for (edges, from) in [((10, END), 4), ((0, 6), 8)] {
+        let (leader, broker) = Leader::start(1, usize::MAX, 99).await;
+        *leader.edges.lock().unwrap() = Some(edges);
+        let asked = FetchPartition::new("t", 0, from).until(END);
+        let mut stream = start(&broker, asked, &ByteBudget::new(8 << 20)).await;
+        let event = next(&mut stream).await.unwrap();
+        let FetchEventKind::OutOfRange {
+            requested,
+            log_start_offset,
+            log_end_offset,
+        } = event.kind
+        else {
+            panic!("{event:?}")
+        };
+        assert_eq!((requested, (log_start_offset, log_end_offset)), (from, edges));
+        assert!(stream.next().await.is_none());
+        assert_eq!(broker.count::<FetchRequest>(), 1);
+    }
 }

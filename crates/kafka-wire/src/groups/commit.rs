@@ -87,25 +87,39 @@ impl Cluster {
         group: &str,
         commits: Vec<(TopicPartition, &OffsetCommit)>,
     ) -> PartitionResults<()> {
+        let asked: Vec<&TopicPartition> = commits.iter().map(|(partition, _)| partition).collect();
         let request = commit_request(group, &commits);
-        let asked = || commits.iter().map(|(partition, _)| partition);
+        self.ask_about_positions(group, &asked, &request, |link, response| {
+            let answers = response.topics.into_iter().flat_map(|topic| {
+                let partitions = topic.partitions.into_iter();
+                let codes = partitions.map(|partition| (partition.partition_index, partition.error_code));
+                outcomes::<OffsetCommitRequest>(link.broker(), group, &topic.name, codes)
+            });
+            Ok(answers.collect())
+        })
+        .await
+    }
+
+    /// Asks the coordinator once about positions; each gets its own answer, or the failure of all.
+    async fn ask_about_positions<R: Api>(
+        &self,
+        group: &str,
+        asked: &[&TopicPartition],
+        request: &R,
+        answers: impl FnOnce(&Link, R::Response) -> Result<PartitionResults<()>, Error>,
+    ) -> PartitionResults<()> {
         let outcome = match self.coordinator_link(group).await {
             Ok(link) => {
-                let response = link.call(&request, self.config().request_timeout).await;
-                response.map(|response| (link, response))
+                let response = link.call(request, self.config().request_timeout).await;
+                let answers = response.and_then(|response| answers(&link, response));
+                answers.map(|answers| (link, answers))
             }
             Err(error) => Err(error),
         };
+        let asked = asked.iter().copied();
         let results = match outcome {
-            Ok((link, response)) => {
-                let answers = response.topics.into_iter().flat_map(|topic| {
-                    let partitions = topic.partitions.into_iter();
-                    let codes = partitions.map(|partition| (partition.partition_index, partition.error_code));
-                    outcomes::<OffsetCommitRequest>(link.broker(), group, &topic.name, codes)
-                });
-                answers_for(asked(), answers, |partition| link.left_out(partition))
-            }
-            Err(error) => all_failed(asked(), &error),
+            Ok((link, answers)) => answers_for(asked, answers, |partition| link.left_out(partition)),
+            Err(error) => all_failed(asked, &error),
         };
         let moved = |error: &Error| error.code().is_none_or(ErrorCode::is_stale_coordinator);
         if results
@@ -118,36 +132,37 @@ impl Cluster {
     }
 
     /// Deletes committed positions of a group. Refused for topics that the group's members consume. Deleting a position
-    /// that is not there succeeds.
+    /// that is not there succeeds. When the coordinator refuses the group as a whole, as one that does not exist, that is
+    /// the outcome for each partition.
     ///
-    /// # Errors
-    /// When the coordinator does not answer, or refuses the group as a whole.
-    pub async fn delete_offsets(
-        &self,
-        group: &str,
-        partitions: &[TopicPartition],
-    ) -> Result<PartitionResults<()>, Error> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (link, response) = self
-            .ask_coordinator(
-                group,
-                Effect::Repeatable,
-                |_| delete_request(group, partitions),
-                |response| ErrorCode::new(response.error_code),
-            )
-            .await?;
-        let answers = response.topics.into_iter().flat_map(|topic| {
-            let codes = topic
-                .partitions
-                .into_iter()
-                .map(|answer| (answer.partition_index, answer.error_code));
-            outcomes::<OffsetDeleteRequest>(link.broker(), group, &topic.name, codes)
-        });
-        let mut results = answers_for(partitions, answers, |partition| link.left_out(partition));
-        results.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(results)
+    /// What fails in passing is asked for again, that alone. The results are sorted by partition.
+    pub async fn delete_offsets(&self, group: &str, partitions: &[TopicPartition]) -> PartitionResults<()> {
+        let questions = partitions
+            .iter()
+            .map(|partition| (partition.clone(), ()))
+            .collect();
+        self.settle(Effect::Repeatable, questions, |open| {
+            self.delete_once(group, open)
+        })
+        .await
+    }
+
+    async fn delete_once(&self, group: &str, open: Vec<(TopicPartition, ())>) -> PartitionResults<()> {
+        let asked: Vec<&TopicPartition> = open.iter().map(|(partition, ())| partition).collect();
+        let request = delete_request(group, &asked);
+        self.ask_about_positions(group, &asked, &request, |link, response| {
+            if let Some(code) = ErrorCode::new(response.error_code) {
+                let name = OffsetDeleteRequest::NAME;
+                return Err(Error::kafka(code, name, link.broker(), subject(group)));
+            }
+            let answers = response.topics.into_iter().flat_map(|topic| {
+                let partitions = topic.partitions.into_iter();
+                let codes = partitions.map(|partition| (partition.partition_index, partition.error_code));
+                outcomes::<OffsetDeleteRequest>(link.broker(), group, &topic.name, codes)
+            });
+            Ok(answers.collect())
+        })
+        .await
     }
 
     /// Deletes a group with all its positions. Refused while it has members.
@@ -249,8 +264,8 @@ fn commit_request(group: &str, commits: &[(TopicPartition, &OffsetCommit)]) -> O
         .with_topics(topics.collect())
 }
 
-fn delete_request(group: &str, partitions: &[TopicPartition]) -> OffsetDeleteRequest {
-    let topics = by_topic(partitions.iter().map(|partition| (partition.clone(), ())));
+fn delete_request(group: &str, partitions: &[&TopicPartition]) -> OffsetDeleteRequest {
+    let topics = by_topic(partitions.iter().map(|&partition| (partition.clone(), ())));
     let topics = topics.into_iter().map(|(topic, partitions)| {
         let partitions = partitions
             .into_iter()

@@ -7,9 +7,10 @@ use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, DescribeGroupsRequest, ShareGroupDescribeRequest,
 };
 
+use super::assignment::{of_classic, of_topics};
 use super::list::{GroupKind, GroupState};
 use super::{GroupResults, subject};
-use crate::cluster::{Cluster, join_all};
+use crate::cluster::{Cluster, TopicPartition, join_all};
 use crate::connection::{Api, Link, group_id};
 use crate::error::{Error, ErrorCode};
 use crate::retry::Effect;
@@ -62,6 +63,9 @@ pub struct GroupMember {
     pub client_id: String,
     /// Where the client connects from.
     pub client_host: String,
+    /// What the member has been given to read, sorted. Not known for members of a classic group that are no consumers, or
+    /// whose assignor has a format of its own.
+    pub assignment: Option<Vec<TopicPartition>>,
 }
 
 impl Cluster {
@@ -180,13 +184,18 @@ fn refusal(code: Option<i16>) -> Option<ErrorCode> {
     ErrorCode::new(code.unwrap_or_default()).filter(|code| *code != ErrorCode::GROUP_ID_NOT_FOUND)
 }
 
+/// The kind of members of a classic group whose assignments are [`of_classic`].
+const CONSUMERS: &str = "consumer";
+
 fn classic(group: ClassicGroup) -> GroupDescription {
+    let are_consumers = &*group.protocol_type == CONSUMERS;
     let member =
         |member: kafka_protocol::messages::describe_groups_response::DescribedGroupMember| GroupMember {
             member_id: member.member_id.to_string(),
             group_instance_id: member.group_instance_id.map(|id| id.to_string()),
             client_id: member.client_id.to_string(),
             client_host: member.client_host.to_string(),
+            assignment: of_classic(&member.member_assignment).filter(|_| are_consumers),
         };
     GroupDescription {
         group_id: group.group_id.to_string(),
@@ -203,12 +212,16 @@ fn consumer(group: ConsumerGroup) -> GroupDescription {
         group_instance_id: member.instance_id.map(|id| id.to_string()),
         client_id: member.client_id.to_string(),
         client_host: member.client_host.to_string(),
+        assignment: Some(of_topics(
+            (member.assignment.topic_partitions.iter())
+                .map(|topic| (topic.topic_name.as_str(), topic.partitions.as_slice())),
+        )),
     };
     GroupDescription {
         group_id: group.group_id.to_string(),
         kind: Some(GroupKind::Consumer),
         state: GroupState::parse(&group.group_state),
-        protocol_type: "consumer".to_owned(),
+        protocol_type: CONSUMERS.to_owned(),
         members: group.members.into_iter().map(member).collect(),
     }
 }
@@ -219,6 +232,10 @@ fn share(group: ShareGroup) -> GroupDescription {
         group_instance_id: None,
         client_id: member.client_id.to_string(),
         client_host: member.client_host.to_string(),
+        assignment: Some(of_topics(
+            (member.assignment.topic_partitions.iter())
+                .map(|topic| (topic.topic_name.as_str(), topic.partitions.as_slice())),
+        )),
     };
     GroupDescription {
         group_id: group.group_id.to_string(),
@@ -226,5 +243,32 @@ fn share(group: ShareGroup) -> GroupDescription {
         state: GroupState::parse(&group.group_state),
         protocol_type: "share".to_owned(),
         members: group.members.into_iter().map(member).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kafka_protocol::messages::describe_groups_response::DescribedGroupMember;
+
+    use super::*;
+    use crate::connection::text;
+
+    #[test]
+    fn members_that_are_no_consumers_have_an_assignment_that_is_not_known() {
+        // One topic, "a", with partition 7.
+        let consumers = Bytes::from_static(&[0, 0, 0, 0, 0, 1, 0, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 7]);
+        let assigned = |protocol: &str, bytes: &Bytes| {
+            let member = DescribedGroupMember::default().with_member_assignment(bytes.clone());
+            let group = ClassicGroup::default()
+                .with_protocol_type(text(protocol))
+                .with_members(vec![member]);
+            classic(group).members.remove(0).assignment
+        };
+        let seven = TopicPartition::new("a", 7);
+        assert_eq!(assigned("consumer", &consumers), Some(vec![seven]));
+        assert_eq!(assigned("connect", &consumers), None);
+        assert_eq!(assigned("consumer", &consumers.slice(..9)), None);
+        assert_eq!(assigned("consumer", &Bytes::new()), Some(Vec::new()));
     }
 }

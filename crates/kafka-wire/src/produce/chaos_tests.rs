@@ -31,6 +31,9 @@ use crate::cluster::Cluster;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
 
+#[path = "limit_tests.rs"]
+mod limits;
+
 const TOPIC: &str = "t";
 const PARTITIONS: usize = 6;
 const BATCHES: usize = 60;
@@ -98,6 +101,17 @@ struct Broker {
 }
 
 impl Broker {
+    fn new(seed: u64, faults: u32, forgetful: bool, port: u16) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            faults,
+            forgetful,
+            silent: HashSet::new(),
+            port,
+            logs: (0..PARTITIONS).map(|_| Log::default()).collect(),
+        }
+    }
+
     fn serve(&mut self, seen: &Seen) -> Reply {
         if self.silent.contains(&seen.connection) {
             return Reply::Silence;
@@ -259,15 +273,7 @@ fn batch(partition: usize, index: usize) -> RawBatch {
 async fn run(seed: u64, faults: u32, forgetful: bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let logs = (0..PARTITIONS).map(|_| Log::default()).collect();
-    let broker = Arc::new(Mutex::new(Broker {
-        random: StdRng::seed_from_u64(seed),
-        faults,
-        forgetful,
-        silent: HashSet::new(),
-        port,
-        logs,
-    }));
+    let broker = Arc::new(Mutex::new(Broker::new(seed, faults, forgetful, port)));
     let serving = Arc::clone(&broker);
     let fake = FakeBroker::serve(listener, move |seen| serving.lock().unwrap().serve(seen));
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::partition::{Next, Partition};
 use super::queue::{LaneQueue, Load, Sent};
-use super::request::{self, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
+use super::request::{self, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
 use super::response::{PartitionAnswer, ProduceResponse};
 use super::shared::Shared;
 use crate::connection::{Link, Pending, RawRequest, Role};
@@ -33,6 +33,8 @@ struct Flight {
     version: i16,
     sent: Vec<Sent>,
     names: Vec<(Arc<str>, [u8; 16], i32)>,
+    /// Its size, as it is announced to the broker.
+    bytes: usize,
 }
 
 impl Lane {
@@ -42,7 +44,7 @@ impl Lane {
         let most = self.shared.options.requests_per_connection.max(1);
         loop {
             while flights.len() < most && in_order(&flights) {
-                let load = self.queue.gather(self.shared.options.max_request_bytes);
+                let load = self.queue.gather(self.most_bytes());
                 if load.entries.is_empty() {
                     break;
                 }
@@ -54,7 +56,7 @@ impl Lane {
                 biased;
                 answer = first(&mut flights) => {
                     if let Some(flight) = flights.pop_front() {
-                        self.landed(flight, answer);
+                        self.landed(flight, answer).await;
                     }
                 }
                 () = self.queue.woken(), if may_send => {}
@@ -76,7 +78,10 @@ impl Lane {
         });
         let (link, negotiated) = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return self.all_failed(load.sent, &error),
+            Err(error) => {
+                self.all_failed(load.sent, &error);
+                return None;
+            }
         };
         let Load { entries, sent } = self.without_zstd(load, negotiated);
         if entries.is_empty() {
@@ -86,6 +91,7 @@ impl Lane {
         let timeout = self.shared.options.request_timeout;
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let body = request::encode(&entries, timeout_ms, version);
+        let bytes = self.header_bytes(version) + body.iter().map(Bytes::len).sum::<usize>();
         let raw = RawRequest {
             api_key: KEY,
             version,
@@ -104,10 +110,20 @@ impl Lane {
                     version,
                     sent,
                     names: names.collect(),
+                    bytes,
                 })
             }
-            Err(error) => self.all_failed(sent, &error),
+            Err(error) => {
+                self.all_failed(sent, &error);
+                None
+            }
         }
+    }
+
+    /// Bytes of a request's header: API, version, correlation id, client id, and the tagged fields of flexible requests.
+    fn header_bytes(&self, version: i16) -> usize {
+        let client_id = &self.shared.cluster.config().client_id;
+        2 + 2 + 4 + 2 + client_id.len() + usize::from(version >= FIRST_FLEXIBLE)
     }
 
     /// Takes out what an old broker would refuse together with the rest of the request.
@@ -128,20 +144,21 @@ impl Lane {
         kept
     }
 
-    fn all_failed(&self, sent: Vec<Sent>, error: &Error) -> Option<Flight> {
+    /// None of these batches is known to be in the log.
+    pub(super) fn all_failed(&self, sent: Vec<Sent>, error: &Error) {
         for Sent { partition, .. } in sent {
             let next = partition.answered(Err(error.clone()));
             self.follow_up(partition, next);
         }
-        None
     }
 
-    fn landed(&self, flight: Flight, answer: Result<Bytes, Error>) {
+    async fn landed(&self, flight: Flight, answer: Result<Bytes, Error>) {
         let Flight {
             link,
             version,
             sent,
             names,
+            bytes,
             ..
         } = flight;
         let response = answer.and_then(|body| {
@@ -151,11 +168,12 @@ impl Lane {
         let mut response = match response {
             Ok(response) => response,
             Err(error) => {
-                self.all_failed(sent, &error);
+                self.lost(sent, bytes, &error).await;
                 return;
             }
         };
         link.throttle(response.throttle_time_ms);
+        self.shared.throttled.add(response.throttle_time_ms);
         for (index, (sent, (topic, topic_id, partition))) in sent.into_iter().zip(names).enumerate() {
             let is_mine =
                 |answer: &PartitionAnswer| answer.partition == partition && answer.topic.is(&topic, topic_id);

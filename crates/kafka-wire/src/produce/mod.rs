@@ -12,6 +12,7 @@
 
 mod lane;
 mod ledger;
+mod limit;
 mod partition;
 mod queue;
 pub(crate) mod request;
@@ -34,7 +35,7 @@ pub struct ProducerOptions {
     /// Requests in flight on each connection.
     pub requests_per_connection: usize,
     /// Bytes of one request, unless its only batch is larger. Brokers refuse more than `socket.request.max.bytes`
-    /// (100 MiB by default).
+    /// (100 MiB by default): requests are made smaller when that is found out, and a batch that is larger is an error.
     pub max_request_bytes: usize,
     /// Bytes appended to a partition and not acknowledged, before [`PartitionWriter::append`] waits. A single batch may
     /// be larger.

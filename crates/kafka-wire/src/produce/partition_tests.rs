@@ -62,7 +62,8 @@ async fn a_request_is_filled_up_to_its_limit_and_what_did_not_fit_comes_first_in
         partition.resume(&lane).unwrap();
         partition.append(batch(100)).await.unwrap();
     }
-    let first = lane.gather(2 * size);
+    // Each takes some bytes more than it has.
+    let first = lane.gather(2 * size + 100);
     assert!(Arc::ptr_eq(&first.sent[0].partition, &partitions[0]));
     assert_eq!(first.entries.len(), 2);
     let second = lane.gather(1);
@@ -163,4 +164,27 @@ async fn sequence_numbers_that_are_refused_again_and_again_end_it() {
         partition.resume(&lane),
         Err(PartitionProblem::SequenceRefused { offset: 0 })
     );
+}
+
+/// The writer has taken its room, and the partition fails before the batch is in the ledger.
+#[test]
+fn a_batch_that_comes_while_the_partition_fails_is_not_taken() {
+    let partition = partition(1 << 20);
+    let mut state = partition.lock();
+    let writer = Arc::clone(&partition);
+    let appending = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(writer.append(batch(1)))
+    });
+    for _ in 0..60_000 {
+        if partition.room.available_permits() < partition.capacity {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    partition.fail_locked(&mut state, coded(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    drop(state);
+    let error = appending.join().unwrap().unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    assert_eq!(partition.lock().ledger.bytes(), 0);
 }

@@ -12,6 +12,9 @@ use super::request::ProduceEntry;
 /// Numbers the requests of all producers.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
+/// Bytes that a batch takes in a request apart from itself and its topic's name, at most.
+const ENTRY: usize = 32;
+
 /// What a lane is asked to do. The lane itself is a task; see `lane.rs`.
 #[derive(Debug)]
 pub(super) struct LaneQueue {
@@ -108,7 +111,7 @@ impl LaneQueue {
                     more,
                 } => {
                     let size = entry.header.len() + entry.records.len();
-                    bytes += size;
+                    bytes += size + entry.topic.len() + ENTRY;
                     if more {
                         again.push(Arc::clone(&partition));
                     }

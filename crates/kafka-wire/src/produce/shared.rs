@@ -13,6 +13,7 @@ use super::queue::LaneQueue;
 use super::settle::settle;
 use crate::cluster::Cluster;
 use crate::error::Error;
+use crate::throttled::Throttled;
 
 /// Partitions whose log is looked at at the same time.
 const SETTLING: usize = 16;
@@ -21,7 +22,10 @@ const SETTLING: usize = 16;
 pub(super) struct Shared {
     pub(super) cluster: Cluster,
     pub(super) options: ProducerOptions,
+    pub(super) throttled: Throttled,
     lanes: Mutex<BTreeMap<i32, Vec<Arc<LaneQueue>>>>,
+    /// The largest request that each broker accepts, where it is known.
+    request_limits: Mutex<BTreeMap<i32, usize>>,
     settling: Semaphore,
     closed: CancellationToken,
 }
@@ -32,10 +36,23 @@ impl Shared {
         Self {
             cluster,
             options,
+            throttled: Throttled::default(),
             lanes: Mutex::default(),
+            request_limits: Mutex::default(),
             settling,
             closed,
         }
+    }
+
+    /// The largest request that a broker accepts, if it is known.
+    pub(super) fn request_limit(&self, node: i32) -> Option<usize> {
+        let limits = self.request_limits.lock();
+        limits.unwrap_or_else(PoisonError::into_inner).get(&node).copied()
+    }
+
+    pub(super) fn set_request_limit(&self, node: i32, limit: usize) {
+        let limits = self.request_limits.lock();
+        limits.unwrap_or_else(PoisonError::into_inner).insert(node, limit);
     }
 
     /// Resolves when the producer is dropped.

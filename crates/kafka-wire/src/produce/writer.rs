@@ -1,6 +1,7 @@
 //! The handles: a producer, and a writer for each partition.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::messages::InitProducerIdRequest;
 use tokio::sync::watch;
@@ -55,6 +56,12 @@ impl Producer {
     /// The id that batches of this producer carry in the log. It is new for every producer.
     pub fn producer_id(&self) -> i64 {
         self.inner.producer_id
+    }
+
+    /// How long brokers have made the producer wait because of quotas: the throttle times of all answers together. Several
+    /// connections may wait at the same time, so it can be more than has passed.
+    pub fn throttled(&self) -> Duration {
+        self.inner.shared.throttled.total()
     }
 
     /// A writer for a partition whose log ends at `next_offset`. Nobody else may write to the partition meanwhile.

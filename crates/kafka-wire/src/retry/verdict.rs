@@ -60,6 +60,8 @@ fn of_problem(problem: &PartitionProblem) -> Verdict {
         PartitionProblem::Batch(_)
         | PartitionProblem::NoProgress { .. }
         | PartitionProblem::UnknownEpoch { .. }
+        // It is only a guess.
+        | PartitionProblem::RequestTooLarge { limit: None, .. }
         | PartitionProblem::LogShrunk { .. } => Verdict::Odd,
         _ => Verdict::Stays,
     }

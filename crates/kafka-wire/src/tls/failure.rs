@@ -58,6 +58,12 @@ fn describe(error: &Error) -> String {
     match error {
         Error::AlertReceived(alert) => refused(*alert),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => NOT_TLS.to_owned(),
+        // Seen from Kafka 2.8, where newer releases send an alert.
+        Error::DecryptError => format!(
+            "the TLS session failed: {error}; brokers of older releases answer like this when the broker wants a client certificate \
+             that it trusts: give one (ssl_certificate_location, ssl_key_location); if one is given, check that it has \
+             not expired, and that the CA that issued it is in the broker's truststore"
+        ),
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             "the broker knows neither TLS 1.2 nor TLS 1.3: enable one of them (ssl.enabled.protocols)"
                 .to_owned()

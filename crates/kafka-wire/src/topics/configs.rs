@@ -206,6 +206,24 @@ impl Cluster {
         }
     }
 
+    /// A setting of a broker, asked for once; `None` when it has none of this name, or does not tell.
+    pub(crate) async fn broker_setting(&self, node: i32, name: &str) -> Result<Option<String>, Error> {
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(BROKER)
+            .with_resource_name(text(&node.to_string()))
+            .with_configuration_keys(Some(vec![text(name)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let link = self.link(node, Role::Control, 0).await?;
+        let response = link.call(&request, self.config().request_timeout).await?;
+        let subject = format!("broker {node}");
+        let result = response.results.into_iter().next();
+        let result = result.ok_or_else(|| link.left_out(&subject))?;
+        let entry = entries(&link, &subject, result)?
+            .into_iter()
+            .find(|entry| entry.name == name);
+        Ok(entry.and_then(|entry| entry.value))
+    }
+
     /// Changes the configuration of topics. Repeating a change does no harm, so it is done when an answer is lost.
     pub async fn alter_topic_configs(&self, changes: &[(String, ConfigChange)]) -> TopicResults<()> {
         self.ask_alter(changes, Mode::Change).await

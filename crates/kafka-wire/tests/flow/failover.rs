@@ -5,21 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_wire::batch::{Codec, LogEntry};
-use kafka_wire::{
-    Error, FetchEventKind, FetchPartition, FetchStream, PartitionProblem, Producer, ProducerOptions,
-};
-use testkit::{ClusterOptions, ProduceRecord, api_key};
+use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions};
+use testkit::{ClusterOptions, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, read_one, write};
+use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, write};
 
 const PARTITIONS: i32 = 6;
 /// While brokers are away much is appended, and a busy machine takes its time to write it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Three brokers, for one test at a time.
-async fn three() -> MutexGuard<'static, Bench> {
+pub(crate) async fn three() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
     let start = || async {
         let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
@@ -329,86 +327,4 @@ async fn too_few_replicas_are_waited_for() {
     bench.kafka.start_broker(2).await.unwrap();
     assert_eq!(writing.await.unwrap().unwrap(), 2000);
     holds_exactly_once(&bench, "lonely", 0, 2000).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_truncated_is_noticed_by_the_epoch_of_what_was_read() {
-    let bench = three().await;
-    let topic = "truncated";
-    let unclean = [
-        ("unclean.leader.election.enable", "true"),
-        ("min.insync.replicas", "1"),
-        ("retention.ms", "-1"),
-    ];
-    bench
-        .java
-        .create_replicated_topic(topic, 1, 2, &unclean)
-        .await
-        .unwrap();
-    bench.java.reassign_partition(topic, 0, &[0, 1]).await.unwrap();
-    let write = async |from: usize, to: usize| {
-        let records: Vec<_> = (from..to)
-            .map(|i| ProduceRecord::new(topic, 0).value(format!("{i}")))
-            .collect();
-        bench.java.produce(&records).await.unwrap();
-    };
-    write(0, 100).await;
-    // What only the leader has is lost with it.
-    bench.kafka.kill_broker(1).await.unwrap();
-    write(100, 200).await;
-    let cluster = bench.connect().await;
-    let before = read_one(&cluster, topic, 0, 0).await;
-    assert_eq!(before.next_offset, 200);
-    let epoch = before.batches.last().unwrap().header.partition_leader_epoch;
-    bench.kafka.kill_broker(0).await.unwrap();
-    bench.kafka.start_broker(1).await.unwrap();
-    write(1000, 1300).await;
-    assert_eq!(bench.java.end_offset(topic, 0).await.unwrap(), 400);
-
-    // The offset is in the log, which says nothing.
-    let cluster = bench.connect().await;
-    let blind = FetchPartition::new(topic, 0, 200).until(400);
-    let event = FetchStream::start(&cluster, [blind], options())
-        .next()
-        .await
-        .unwrap();
-    assert!(matches!(event.kind, FetchEventKind::Batches(_)), "{event:?}");
-    let knowing = FetchPartition::new(topic, 0, 200).until(400).after_epoch(epoch);
-    let event = FetchStream::start(&cluster, [knowing], options())
-        .next()
-        .await
-        .unwrap();
-    let FetchEventKind::Failed(Error::Partition { problem, .. }) = &event.kind else {
-        panic!("{event:?}")
-    };
-    assert!(
-        matches!(
-            **problem,
-            PartitionProblem::Truncated {
-                offset: 200,
-                end_offset: 100,
-                ..
-            }
-        ),
-        "{problem}"
-    );
-    bench.kafka.start_broker(0).await.unwrap();
-
-    // An epoch that no log ever had is no reason to wait for ever.
-    let impossible = FetchPartition::new(topic, 0, 200).until(400).after_epoch(10_000);
-    let mut stream = FetchStream::start(&cluster, [impossible], options());
-    let event = tokio::time::timeout(Duration::from_secs(30), stream.next())
-        .await
-        .unwrap()
-        .unwrap();
-    let FetchEventKind::Failed(Error::Partition { problem, .. }) = &event.kind else {
-        panic!("{event:?}")
-    };
-    assert_eq!(
-        **problem,
-        PartitionProblem::UnknownEpoch {
-            offset: 200,
-            last_epoch: 10_000
-        }
-    );
 }

@@ -9,6 +9,7 @@
 //! * `quotas`: readers and writers that are throttled by a broker
 //! * `sizes`: large batches beside small ones, many segments
 //! * `topics`: topics that are deleted, or created again, while they are read
+//! * `truncated`: logs that were cut by an unclean election
 //! * `versions`: the same on older brokers, and logs in the formats before record batches
 
 #![expect(
@@ -28,4 +29,5 @@ mod quotas;
 mod sizes;
 mod support;
 mod topics;
+mod truncated;
 mod versions;

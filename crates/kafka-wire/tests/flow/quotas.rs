@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kafka_wire::{Cluster, ClusterConfig, FetchPartition, Producer, ProducerOptions, TopicPartition};
+use kafka_wire::{
+    Cluster, ClusterConfig, FetchPartition, FetchStream, Producer, ProducerOptions, TopicPartition,
+};
 use testkit::{ClusterOptions, Quota, RequestFault, Rule, api_key};
 
-use crate::support::{Bench, batches, holds_exactly_once, options, read, write, write_all};
+use crate::support::{Bench, batches, holds_exactly_once, options, read_all, write, write_all};
 
 /// Bytes per second.
 const QUOTA: u64 = 400_000;
@@ -67,7 +69,9 @@ async fn a_reader_over_its_quota_gets_answers_without_any_partition_and_reads_ev
     let asked = (0..PARTITIONS).map(|partition| FetchPartition::new("metered", partition, 0).until(6000));
     let mut small = options();
     small.partition_max_bytes = 50_000;
-    let read = read(&cluster, asked, small).await;
+    let mut stream = FetchStream::start(&cluster, asked, small);
+    let read = read_all(&mut stream).await;
+    assert!(stream.throttled() > Duration::ZERO);
     // More often than a failure that should not happen would be borne.
     assert!(withheld.load(Ordering::Relaxed) > 9, "{withheld:?}");
     for partition in 0..PARTITIONS {
@@ -105,4 +109,5 @@ async fn a_writer_over_its_quota_waits() {
         holds_exactly_once(&bench, "metered-writes", partition as i32, 4800).await;
     }
     assert!(throttled.load(Ordering::Relaxed) > 0);
+    assert!(producer.throttled() > Duration::ZERO);
 }

@@ -1,10 +1,12 @@
 //! Batches and segments of very different sizes.
 
+use std::time::Duration;
+
 use kafka_wire::batch::{BatchBuilder, Codec, NewRecord, RawBatch};
 use kafka_wire::{
     ByteBudget, FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions, TopicPartition,
 };
-use testkit::ProduceRecord;
+use testkit::{ClusterOptions, ProduceRecord};
 
 use crate::support::{Bench, batches, options, read, seen, shared, write};
 
@@ -75,6 +77,55 @@ async fn batches_of_a_kilobyte_and_of_ten_megabytes_in_one_topic() {
         let same =
             |(read, written): (&RawBatch, &RawBatch)| read.stored_records() == written.stored_records();
         assert!(bulk.len() == 4 && bulk.iter().zip(&large).all(same));
+    }
+}
+
+/// A broker ends the connection on a request that is too large, without a word. Nothing of it is in the log, and nothing of
+/// what went before is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_larger_than_any_request_of_the_broker_is_refused_by_name() {
+    const LIMIT: u64 = 2_000_000;
+    let bench = Bench::start(ClusterOptions::new().property("socket.request.max.bytes", LIMIT)).await;
+    create(&bench, "requests", 6).await;
+    let mut options = ProducerOptions::default();
+    options.connections_per_broker = 1;
+    let producer = Producer::start(&bench.connect().await, options).await.unwrap();
+    let mut writers = Vec::new();
+    for partition in 0..6 {
+        let mut writer = producer.partition("requests", partition, 0).await.unwrap();
+        // Together they are more than one request may hold, too.
+        for seed in 0..4 {
+            writer.append(bulky(700_000, seed)).await.unwrap();
+        }
+        writers.push(writer);
+    }
+    writers[2].append(bulky(3_000_000, 9)).await.unwrap();
+    for (partition, writer) in writers.iter_mut().enumerate() {
+        let patience = Duration::from_secs(60);
+        let flushed = tokio::time::timeout(patience, writer.flush())
+            .await
+            .expect("an end");
+        if partition == 2 {
+            let words = flushed.unwrap_err().to_string();
+            let told = format!("raise its socket.request.max.bytes, which is {LIMIT}");
+            assert!(
+                words.contains("topic requests partition 2") && words.contains(&told),
+                "{words}"
+            );
+        } else {
+            assert_eq!(flushed.unwrap(), 4);
+        }
+        assert_eq!(writer.acknowledged(), 4);
+        let java = bench
+            .java
+            .consume_all("requests", partition as i32)
+            .await
+            .unwrap();
+        let lengths: Vec<_> = java
+            .iter()
+            .map(|record| record.value.as_ref().unwrap().len())
+            .collect();
+        assert_eq!(lengths, [700_000; 4], "partition {partition}");
     }
 }
 

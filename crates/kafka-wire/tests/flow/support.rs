@@ -147,9 +147,25 @@ pub(crate) async fn read(
     options: FetchOptions,
 ) -> BTreeMap<TopicPartition, Read> {
     let budget = options.budget.clone();
+    let mut stream = FetchStream::start(cluster, partitions, options);
+    let all = read_all(&mut stream).await;
+    drop(stream);
+    for _ in 0..100 {
+        if budget.available() == budget.total() {
+            return all;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!(
+        "{} bytes of the budget were lost",
+        budget.total() - budget.available()
+    );
+}
+
+/// Reads a stream to its end; every partition has to finish.
+pub(crate) async fn read_all(stream: &mut FetchStream) -> BTreeMap<TopicPartition, Read> {
     let mut all: BTreeMap<TopicPartition, Read> = BTreeMap::new();
     let mut decompressor = Decompressor::new();
-    let mut stream = FetchStream::start(cluster, partitions, options);
     let patience = Duration::from_secs(60);
     while let Some(event) = tokio::time::timeout(patience, stream.next())
         .await
@@ -172,17 +188,7 @@ pub(crate) async fn read(
             other => panic!("{other:?}"),
         }
     }
-    drop(stream);
-    for _ in 0..100 {
-        if budget.available() == budget.total() {
-            return all;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!(
-        "{} bytes of the budget were lost",
-        budget.total() - budget.available()
-    );
+    all
 }
 
 /// The end of what a consumer of committed data can read.

@@ -22,6 +22,7 @@ async fn the_positions_of_a_share_group_are_read_set_and_deleted() {
     );
     assert_eq!(described.members.len(), 1);
     assert!(described.members[0].client_host.contains("127.0.0.1"));
+    assert_eq!(described.members[0].assignment, Some(vec![tp(topic, 0)]));
     let listed = cluster.list_groups().await.unwrap();
     let listed = listed.iter().find(|listed| listed.group_id == group).unwrap();
     assert_eq!(listed.kind, GroupKind::Share);

@@ -27,6 +27,8 @@ pub(crate) async fn shared() -> &'static Shared {
                     "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 )
                 .property("super.users", "User:ANONYMOUS")
+                // Refuses topics whose names begin with "forbidden".
+                .property("create.topic.policy.class.name", "testkit.NamePolicy")
                 .broker_property(0, "broker.rack", "rack-a")
                 .broker_property(1, "broker.rack", "rack-b");
             let brokers = testkit::Cluster::start(options).await.expect("a cluster");

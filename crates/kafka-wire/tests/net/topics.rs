@@ -123,6 +123,31 @@ async fn a_validated_topic_is_not_created() {
 }
 
 #[tokio::test]
+async fn a_topic_that_a_policy_of_the_brokers_forbids_is_refused_with_its_reason() {
+    let (shared, cluster) = connected().await;
+    let topics = ["forbidden-topic", "topics-allowed"].map(|name| NewTopic::new(name, 1));
+    for results in [
+        cluster.validate_new_topics(&topics).await,
+        cluster.create_topics(&topics).await,
+    ] {
+        let [(_, forbidden), (_, allowed)] = results.as_slice() else {
+            panic!("{results:?}")
+        };
+        assert_eq!(code(forbidden), ErrorCode::POLICY_VIOLATION);
+        let words = forbidden.as_ref().unwrap_err().to_string();
+        assert!(
+            words.contains("topic forbidden-topic")
+                && words.contains("names like forbidden-topic are not for you"),
+            "{words}"
+        );
+        allowed.as_ref().unwrap();
+    }
+    let listed = shared.java.list_topics(false).await.unwrap();
+    assert!(listed.contains(&"topics-allowed".to_owned()));
+    assert!(!listed.contains(&"forbidden-topic".to_owned()));
+}
+
+#[tokio::test]
 async fn a_change_of_configuration_leaves_the_rest_alone() {
     let (shared, cluster) = connected().await;
     let java = &shared.java;

@@ -6,6 +6,7 @@
 //! - [`renewal`]: sessions that end while they are used
 //! - [`mismatch`]: the wrong protocol for a port
 //! - [`secrecy`]: nothing that is secret is shown anywhere
+//! - [`versions`]: the same on older releases
 
 #![expect(
     clippy::unwrap_used,
@@ -23,3 +24,4 @@ mod secrecy;
 mod support;
 mod tls;
 mod token_endpoint;
+mod versions;

@@ -39,10 +39,11 @@ pub(crate) struct Shared {
 /// | `SHORT` | `SASL_PLAINTEXT` | sessions of a few seconds |
 pub(crate) async fn shared() -> &'static Shared {
     static SHARED: OnceCell<Shared> = OnceCell::const_new();
-    SHARED.get_or_init(start).await
+    SHARED.get_or_init(|| start(None)).await
 }
 
-async fn start() -> Shared {
+/// Starts a broker of a release, or of the usual one.
+pub(crate) async fn start(version: Option<&str>) -> Shared {
     capture::start();
     let authority = Authority::new("the cluster's authority").unwrap();
     let good = authority
@@ -61,7 +62,11 @@ async fn start() -> Shared {
         Mechanism::ScramSha512,
         Mechanism::OauthBearer,
     ];
-    let options = ClusterOptions::new()
+    let options = match version {
+        Some(version) => ClusterOptions::new().version(version),
+        None => ClusterOptions::new(),
+    };
+    let options = options
         .listener("TLS", "SSL")
         .tls("TLS", &good, None)
         .listener("MUTUAL", "SSL")
