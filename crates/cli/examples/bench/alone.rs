@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
 
 use testkit::Cluster;
 use zstd_safe::CCtx;
@@ -17,8 +16,8 @@ use crate::measure::{Cost, Meter};
 /// That of the measured program.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Compresses the topic's bytes, answer by answer, on as many threads as the machine has cores.
-pub(crate) async fn zstd(source: &Cluster, topic: &Topic) -> Result<Cost> {
+/// Compresses the topic's bytes, answer by answer, on some threads.
+pub(crate) async fn zstd(source: &Cluster, topic: &Topic, threads: usize) -> Result<Cost> {
     let (address, topic) = (address(source)?, topic.clone());
     let read = move || -> Result<Vec<Vec<u8>>> {
         let mut answers = Vec::new();
@@ -30,11 +29,11 @@ pub(crate) async fn zstd(source: &Cluster, topic: &Topic) -> Result<Cost> {
     };
     let answers = tokio::task::spawn_blocking(read).await??;
     let meter = Meter::start(source).await?;
-    tokio::task::spawn_blocking(move || compress_all(&answers)).await??;
+    tokio::task::spawn_blocking(move || compress_all(&answers, threads)).await??;
     meter.stop()
 }
 
-fn compress_all(answers: &[Vec<u8>]) -> Result<()> {
+fn compress_all(answers: &[Vec<u8>], threads: usize) -> Result<()> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
         let mut context = CCtx::try_create().ok_or("no memory for zstd")?;
@@ -49,7 +48,6 @@ fn compress_all(answers: &[Vec<u8>]) -> Result<()> {
         Ok(())
     };
     std::thread::scope(|scope| {
-        let threads = available_parallelism()?.get();
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()

@@ -4,6 +4,7 @@
 //! For each kind of producer, a topic is filled, and then, in several rounds:
 //!
 //! * fetch floor: a blocking socket fetches every byte of the topic and forgets it (`fetch_floor`);
+//! * the client of the program does the same (`client_fetch`);
 //! * `kafka-backup backup`, as a child process whose time, CPU and memory are measured (`measure`);
 //! * what its work takes by itself: zstd in memory, and writing its files with one fsync each (`alone`);
 //! * produce floor: the same batches, from memory, over four blocking sockets (`produce_floor`);
@@ -13,6 +14,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod alone;
+mod client_fetch;
 mod clusters;
 mod fetch_floor;
 mod measure;
@@ -22,6 +24,8 @@ mod table;
 mod wire;
 
 use std::error::Error;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 
 use clap::Parser;
 use testkit::Codec;
@@ -44,6 +48,9 @@ struct Args {
     /// `backup.compression`, for what the producer left uncompressed
     #[arg(long, default_value = "zstd")]
     compression: String,
+    /// `backup.parallelism`, and the threads of zstd alone [default: the machine's cores]
+    #[arg(long)]
+    parallelism: Option<NonZeroUsize>,
     /// Measure with this producer only
     #[arg(long, value_parser = ["none", "zstd"])]
     producer: Option<String>,
@@ -81,9 +88,11 @@ async fn rounds(args: &Args, clusters: &Clusters, topic: &Topic) -> Result<Table
         let folder = tempfile::tempdir()?;
         let (source, target) = (&clusters.source, &clusters.target);
         table.fetch_floor(fetch_floor::measure(source, topic).await?);
-        let program = program::Program::configure(folder.path(), clusters, topic, &args.compression)?;
+        let program = program::Program::configure(folder.path(), clusters, topic, args)?;
+        let parallelism = args.parallelism.map_or_else(available_parallelism, Ok)?.get();
+        table.client_fetch(client_fetch::measure(source, topic, parallelism).await?);
         if topic.codec == Codec::None && args.compression == "zstd" {
-            table.zstd_alone(alone::zstd(source, topic).await?);
+            table.zstd_alone(alone::zstd(source, topic, parallelism).await?);
         }
         table.backup(program.backup(source).await?, program.backup_bytes()?);
         let copy = folder.path().join("copy");

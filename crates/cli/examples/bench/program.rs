@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use testkit::Cluster;
 
-use crate::Result;
 use crate::clusters::{Clusters, Topic};
 use crate::measure::{Cost, child};
+use crate::{Args, Result};
 
 /// `kafka-backup`, with a folder for configurations, backup and report.
 pub(crate) struct Program {
@@ -16,16 +16,15 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn configure(
-        folder: &Path,
-        clusters: &Clusters,
-        topic: &Topic,
-        compression: &str,
-    ) -> Result<Self> {
+    pub(crate) fn configure(folder: &Path, clusters: &Clusters, topic: &Topic, args: &Args) -> Result<Self> {
+        let compression = &args.compression;
+        let parallelism = args
+            .parallelism
+            .map_or(String::new(), |number| format!("  parallelism: {number}\n"));
         let backup = format!(
             "mode: backup\nbackup_id: bench\nsource:\n  bootstrap_servers: {:?}\n  topics:\n    include: [{:?}]\n\
              storage:\n  backend: filesystem\n  path: backups\nbackup:\n  source_cluster_id: source\n  \
-             compression: {compression}\n",
+             compression: {compression}\n{parallelism}",
             clusters.source.bootstrap_servers(),
             topic.name,
         );

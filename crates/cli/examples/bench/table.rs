@@ -20,6 +20,7 @@ const COLUMNS: [&str; 9] = [
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     fetch_floor: Vec<Cost>,
+    client_fetch: Vec<Cost>,
     zstd_alone: Vec<Cost>,
     backup: Vec<Cost>,
     write_alone: Vec<Cost>,
@@ -32,6 +33,10 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn fetch_floor(&mut self, cost: Cost) {
         self.fetch_floor.push(cost);
+    }
+
+    pub(crate) fn client_fetch(&mut self, cost: Cost) {
+        self.client_fetch.push(cost);
     }
 
     pub(crate) fn zstd_alone(&mut self, cost: Cost) {
@@ -61,6 +66,7 @@ impl Table {
         let megabytes = topic.record_bytes as f64 / MB;
         let steps = [
             ("fetch floor", &self.fetch_floor, None),
+            ("client fetch", &self.client_fetch, Some(&self.fetch_floor)),
             ("zstd alone", &self.zstd_alone, None),
             ("write alone", &self.write_alone, None),
             ("backup", &self.backup, Some(&self.fetch_floor)),
