@@ -5,7 +5,9 @@
 //! though, so a buffer of our own sees every number before they do and can refuse it:
 //!
 //! * In the flexible encoding each length is an unsigned varint, and nothing that such a varint announces (bytes or
-//!   elements) can exceed the bytes that are left. Only the numbers of tagged fields are no lengths; they are small.
+//!   elements) can exceed the bytes that are left. Only the numbers of tagged fields are no lengths; they are small. The
+//!   decoders read a boolean as they read a byte of a varint, and any byte is true that is not 0: a varint may begin at
+//!   each byte that is read alone, and what would be too much for any of them is refused.
 //! * In the older encoding a length is a plain 32-bit integer, as are ids and times, and those may be larger than the
 //!   bytes that are left. A number that is larger is therefore shown to the decoder as one more than the bytes that are
 //!   left, with which no array can be read. If the message can be read all the same, then no such number was a length,
@@ -21,6 +23,9 @@ use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
 /// Largest varint that is accepted though fewer bytes are left. Kafka numbers tagged fields from 0.
 const SLACK_VARINTS: u64 = 1 << 8;
+
+/// Bytes of the longest varint that a decoder reads.
+const LONGEST_VARINT: usize = 5;
 
 /// Decodes a message and requires that it ends where the bytes do.
 ///
@@ -69,9 +74,9 @@ enum Numbers {
 struct Guarded {
     rest: Bytes,
     flexible: bool,
-    /// The bits of a varint whose bytes are being read one by one.
-    varint: u64,
-    shift: u32,
+    /// The varints that the last bytes may belong to: `open[k]` is the value so far if it began `k + 1` bytes ago.
+    open: [u64; LONGEST_VARINT - 1],
+    opened: usize,
     numbers: Numbers,
     /// Whether a number was shown smaller than it is.
     capped: bool,
@@ -82,8 +87,8 @@ impl Guarded {
         Self {
             rest,
             flexible,
-            varint: 0,
-            shift: 0,
+            open: [0; LONGEST_VARINT - 1],
+            opened: 0,
             numbers,
             capped: false,
         }
@@ -98,19 +103,29 @@ impl Guarded {
     }
 
     fn follow_varint(&mut self, byte: u8) -> Result<(), TryGetError> {
-        self.varint |= u64::from(byte & 0x7f) << self.shift;
-        self.shift += 7;
+        let bits = u64::from(byte & 0x7f);
+        let mut values = [bits; LONGEST_VARINT];
+        for (index, open) in self.open.iter().take(self.opened).enumerate() {
+            values[index + 1] = open | bits << (7 * (index + 1));
+        }
+        let count = self.opened + 1;
         // The decoder stops after five bytes, whatever the last one says.
-        if byte >= 0x80 && self.shift < 35 {
-            return Ok(());
+        let goes_on = byte >= 0x80;
+        let ended = if goes_on {
+            LONGEST_VARINT - 1..count
+        } else {
+            0..count
+        };
+        self.open.copy_from_slice(&values[..LONGEST_VARINT - 1]);
+        self.opened = if goes_on { count.min(LONGEST_VARINT - 1) } else { 0 };
+        let largest = values.get(ended).and_then(|ended| ended.iter().max());
+        match largest {
+            // Lengths are sent as one more than they are.
+            Some(&value) if value > SLACK_VARINTS && value - 1 > self.rest.len() as u64 => {
+                Err(self.refuse(usize::try_from(value).unwrap_or(usize::MAX)))
+            }
+            _ => Ok(()),
         }
-        let value = std::mem::take(&mut self.varint);
-        self.shift = 0;
-        // Lengths are sent as one more than they are.
-        if value > SLACK_VARINTS && value - 1 > self.rest.len() as u64 {
-            return Err(self.refuse(usize::try_from(value).unwrap_or(usize::MAX)));
-        }
-        Ok(())
     }
 }
 
@@ -124,6 +139,7 @@ impl Buf for Guarded {
     }
 
     fn advance(&mut self, count: usize) {
+        self.opened = 0;
         self.rest.advance(count);
     }
 
@@ -137,6 +153,7 @@ impl Buf for Guarded {
 
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         let value = self.rest.try_get_i32()?;
+        self.opened = 0;
         if self.flexible || self.numbers == Numbers::AsTheyAre {
             return Ok(value);
         }
@@ -152,6 +169,7 @@ impl ByteBuf for Guarded {
     }
 
     fn get_bytes(&mut self, size: usize) -> Bytes {
+        self.opened = 0;
         self.rest.split_to(size)
     }
 }
@@ -201,6 +219,8 @@ mod tests {
                 for huge in [
                     &[0x7f, 0xff, 0xff, 0xff][..],
                     &[0xff, 0xff, 0xff, 0xff, 0x0f],
+                    // A boolean that could be the first byte of the length behind it.
+                    &[0x80, 0x80, 0x80, 0x80, 0x80, 0xaa],
                     &[0x80],
                     &[0],
                 ] {
