@@ -73,3 +73,67 @@ impl WriteBehind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::storage::{MemoryStorage, Storage, StorageError, StorageFuture};
+
+    proptest! {
+        #[test]
+        fn the_object_has_all_pieces_in_their_order(
+            sizes in prop::collection::vec((0..700_000usize, any::<bool>()), 0..12),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let storage = MemoryStorage::new();
+                let mut behind = WriteBehind::new(storage.create("object").await.unwrap());
+                let mut wanted = Vec::new();
+                for (number, (size, hand_over)) in sizes.into_iter().enumerate() {
+                    let piece = vec![number as u8; size];
+                    wanted.extend_from_slice(&piece);
+                    behind.append(vec![Bytes::from(piece), Bytes::from_static(b"|")]).await.unwrap();
+                    wanted.push(b'|');
+                    if hand_over {
+                        behind.hand_over().await.unwrap();
+                        assert!(behind.waiting.is_empty());
+                    }
+                    assert!(behind.waiting_bytes < WRITE_BYTES);
+                }
+                behind.all_written().await.unwrap().finish().await.unwrap();
+                assert!(storage.get("object", u64::MAX).await.unwrap() == wanted);
+            });
+        }
+    }
+
+    /// A full disk.
+    #[derive(Debug)]
+    struct Full;
+
+    impl ObjectWriter for Full {
+        fn write(&mut self, _pieces: Vec<Bytes>) -> StorageFuture<'_, ()> {
+            let (name, place) = ("object".to_owned(), "a full disk".to_owned());
+            Box::pin(async { Err(StorageError::NotFound { name, place }) })
+        }
+
+        fn finish(self: Box<Self>) -> StorageFuture<'static, ()> {
+            panic!("an object that could not be written is finished");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_is_told_by_what_comes_next_and_never_forgotten() {
+        let piece = || vec![Bytes::from(vec![0; WRITE_BYTES])];
+        let mut behind = WriteBehind::new(Box::new(Full));
+        behind.append(piece()).await.unwrap();
+        assert!(matches!(behind.append(piece()).await, Err(Error::Storage(_))));
+        assert!(matches!(behind.append(piece()).await, Err(Error::Internal(_))));
+        assert!(behind.all_written().await.is_err());
+
+        let mut last = WriteBehind::new(Box::new(Full));
+        last.append(vec![Bytes::from_static(b"little")]).await.unwrap();
+        assert!(matches!(last.all_written().await, Err(Error::Storage(_))));
+    }
+}
