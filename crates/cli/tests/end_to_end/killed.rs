@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use testkit::{
-    Cluster, ClusterOptions, Commit, Generate, JavaClient, ProducerOptions, Record, S3Kind, S3Server,
-};
+use testkit::{Cluster, ClusterOptions, Commit, JavaClient, Record, S3Kind, S3Server};
 
 use crate::program::{Workplace, backup_yaml, files_below, restore_yaml};
-use crate::source::EPOCH;
+use crate::source::create_large;
 
 const PARTITIONS: i32 = 3;
 
@@ -26,29 +24,11 @@ fn bucket(server: &S3Server, name: &str) -> String {
     )
 }
 
-async fn generate(java: &JavaClient, topic: &str, count: u64) {
-    java.create_topic(topic, PARTITIONS, &[("retention.ms", "-1")])
-        .await
-        .unwrap();
-    let what = Generate {
-        topic: topic.to_owned(),
-        partitions: PARTITIONS,
-        count,
-        value_bytes: 1000,
-        first_timestamp: EPOCH,
-        timestamp_step: 1,
-        seed: 5,
-    };
-    java.generate(&what, &ProducerOptions::new().batch_size(20_000))
-        .await
-        .unwrap();
-}
-
 /// Kills `rounds` runs, each at another moment, then lets one come to its end, and compares what a restore of it gives.
 async fn killed_and_restored(topic: &str, storage: &str, rounds: u64) {
     let source = Cluster::shared().await.unwrap();
     let java = JavaClient::of(source).await.unwrap();
-    generate(&java, topic, 12_000).await;
+    create_large(&java, topic, PARTITIONS, 12_000).await;
     java.commit(&format!("{topic}-group"), &[Commit::new(topic, 1, 1234)])
         .await
         .unwrap();
@@ -63,10 +43,7 @@ async fn killed_and_restored(topic: &str, storage: &str, rounds: u64) {
     work.config("backup.yaml", &yaml);
     let verify = ["verify", "--backup-id", topic, "--config", "backup.yaml"];
     for round in 0..rounds {
-        let mut child = work
-            .command(&["backup", "--config", "backup.yaml"])
-            .spawn()
-            .unwrap();
+        let mut child = work.start(&["backup", "--config", "backup.yaml"]);
         // Moments that have nothing to do with the program's own, from before its first request to many commits.
         tokio::time::sleep(Duration::from_millis(40 + (round * 7919) % 900)).await;
         child.kill().unwrap();
@@ -150,7 +127,7 @@ async fn uploads_of_a_killed_run_are_listed_and_removed() {
     let server = S3Server::start_kind(S3Kind::Versitygw).await.unwrap();
     let source = Cluster::shared().await.unwrap();
     let java = JavaClient::of(source).await.unwrap();
-    generate(&java, "parts", 30_000).await;
+    create_large(&java, "parts", PARTITIONS, 30_000).await;
     let work = Workplace::new();
     let section = "backup:\n  max_bytes_per_second: 12000000\n  compression: none\n";
     let yaml = backup_yaml("parts", &source.bootstrap_servers(), &["parts"]);
@@ -166,10 +143,7 @@ async fn uploads_of_a_killed_run_are_listed_and_removed() {
             .filter(|path| path.metadata().is_ok_and(|file| file.len() > 1_000_000))
             .count()
     };
-    let mut child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let mut child = work.start(&["backup", "--config", "backup.yaml"]);
     while parts() == 0 {
         assert!(
             child.try_wait().unwrap().is_none(),

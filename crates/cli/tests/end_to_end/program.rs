@@ -1,7 +1,7 @@
 //! Runs the binary in a folder of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -40,6 +40,11 @@ impl Workplace {
         let path = self.path(name);
         std::fs::write(&path, yaml).unwrap();
         path
+    }
+
+    /// Starts the program, to be waited for or ended later.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        self.command(args).spawn().unwrap()
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {

@@ -215,9 +215,7 @@ async fn an_interrupted_run_is_cancelled_and_counts_as_nothing() {
     let ran = {
         let mut child = both
             .work
-            .command(&["three-phase-restore", "--config", "restore.yaml"])
-            .spawn()
-            .unwrap();
+            .start(&["three-phase-restore", "--config", "restore.yaml"]);
         // The first records are there: the restore is in the middle of its work.
         while target.end_offset("big", 0).await.unwrap_or(0) == 0 && child.try_wait().unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -278,11 +276,7 @@ async fn what_a_killed_restore_leaves_is_put_right_by_the_next_one() {
 
     // Into the same topic: its own settings are what must not get lost.
     both.restore_config("killed", &["on_existing_data: append"]);
-    let mut child = both
-        .work
-        .command(&["restore", "--config", "restore.yaml"])
-        .spawn()
-        .unwrap();
+    let mut child = both.work.start(&["restore", "--config", "restore.yaml"]);
     while both.java.end_offset("big", 0).await.unwrap() <= 100_000 && child.try_wait().unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -341,9 +335,7 @@ async fn a_foreign_writer_is_found_out() {
     both.restore_config("foreign", &RESET);
     let mut child = both
         .work
-        .command(&["three-phase-restore", "--config", "restore.yaml"])
-        .spawn()
-        .unwrap();
+        .start(&["three-phase-restore", "--config", "restore.yaml"]);
     while both.java.end_offset("big", 0).await.unwrap_or(0) == 0 && child.try_wait().unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use testkit::{
-    Cluster, ClusterOptions, Codec, JavaClient, ProduceRecord, ProducerOptions, RawFetch, TransactionEnd,
+    Cluster, ClusterOptions, Codec, Generate, JavaClient, ProduceRecord, ProducerOptions, RawFetch,
+    TransactionEnd,
 };
 
 /// Timestamps begin here: in the past, so that retention and producer state are as hostile as in a real restore.
@@ -22,6 +23,29 @@ pub(crate) const TOPICS: &[(&str, i32)] = &[
 /// Bytes that are no UTF-8, as long as the placeholder that they replace.
 pub(crate) const STRANGE_NAME: &[u8] = b"\xff\xfe\x80name";
 const PLACEHOLDER: &[u8] = b"plchldr"; // same length
+
+/// A topic with so many records of 1000 bytes, in many small batches: what a run takes some time for.
+pub(crate) async fn create_large(java: &JavaClient, topic: &str, partitions: i32, count: u64) {
+    java.create_topic(topic, partitions, &[("retention.ms", "-1")])
+        .await
+        .unwrap();
+    fill_large(java, topic, partitions, count).await;
+}
+
+/// The same for a topic that is there.
+pub(crate) async fn fill_large(java: &JavaClient, topic: &str, partitions: i32, count: u64) {
+    let what = Generate {
+        topic: topic.to_owned(),
+        partitions,
+        count,
+        value_bytes: 1000,
+        first_timestamp: EPOCH,
+        timestamp_step: 1,
+        seed: 5,
+    };
+    let small = ProducerOptions::new().batch_size(20_000);
+    java.generate(&what, &small).await.unwrap();
+}
 
 /// A cluster and its client.
 pub(crate) struct Source {

@@ -19,10 +19,7 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
     let section = "backup:\n  continuous: true\n  segment_max_interval_ms: 200\n";
     let yaml = backup_yaml("live", &cluster.bootstrap_servers(), &["*"]) + section;
     work.config("backup.yaml", &yaml);
-    let child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     wait_for(&folder, "live", |stored| {
         covered(stored, "live", 0) == 10 && stored.set.facts().complete

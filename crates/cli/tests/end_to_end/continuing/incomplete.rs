@@ -1,35 +1,17 @@
 //! A backup whose first run never came to its end, and a run that is held back.
 
-use testkit::{Cluster, Generate, JavaClient, ProducerOptions};
+use testkit::{Cluster, JavaClient};
 
 use super::{backup, commit, covered, end, wait_for};
 use crate::program::{Workplace, backup_yaml, restore_yaml};
-use crate::source::EPOCH;
+use crate::source::create_large;
 use crate::stored::Stored;
-
-async fn generate(java: &JavaClient, topic: &str, count: u64) {
-    java.create_topic(topic, 2, &[("retention.ms", "-1")])
-        .await
-        .unwrap();
-    let what = Generate {
-        topic: topic.to_owned(),
-        partitions: 2,
-        count,
-        value_bytes: 1000,
-        first_timestamp: EPOCH,
-        timestamp_step: 1,
-        seed: 5,
-    };
-    java.generate(&what, &ProducerOptions::new().batch_size(20_000))
-        .await
-        .unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_backup_is_restored_when_it_is_asked_for_and_says_what_it_lacks() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
-    generate(&java, "half", 10_000).await;
+    create_large(&java, "half", 2, 10_000).await;
     commit(&java, "half-group", "half", 7).await;
     let mut truth = Vec::new();
     for partition in 0..2 {
@@ -39,10 +21,7 @@ async fn an_incomplete_backup_is_restored_when_it_is_asked_for_and_says_what_it_
     let slow = "backup:\n  max_bytes_per_second: 2000000\n  segment_max_interval_ms: 200\n";
     let yaml = backup_yaml("half", &cluster.bootstrap_servers(), &["half"]) + slow;
     work.config("backup.yaml", &yaml);
-    let child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     wait_for(&folder, "half", |stored| covered(stored, "half", 0) > 0).await;
     let ran = end(child, "TERM").await;
@@ -112,7 +91,7 @@ async fn an_incomplete_backup_is_restored_when_it_is_asked_for_and_says_what_it_
 async fn a_limit_on_bandwidth_holds_the_run_back_and_the_report_says_so() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
-    generate(&java, "limited", 3_000).await;
+    create_large(&java, "limited", 2, 3_000).await;
     let work = Workplace::new();
     let yaml = |id: &str| backup_yaml(id, &cluster.bootstrap_servers(), &["limited"]);
     work.config("backup.yaml", &yaml("unlimited"));

@@ -1,10 +1,10 @@
 //! Leaders that move while a backup runs, and partitions that have none.
 
-use testkit::{Cluster, ClusterOptions, Generate, JavaClient, ProducerOptions};
+use testkit::{Cluster, ClusterOptions, JavaClient};
 
 use super::{covered, end, fill, wait_for};
 use crate::program::{Ran, Workplace, backup_yaml};
-use crate::source::EPOCH;
+use crate::source::fill_large;
 use crate::stored::Stored;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,27 +34,13 @@ async fn leaders_that_move(cluster: &Cluster, java: &JavaClient) {
     java.create_replicated_topic("moved", 2, 3, &[("retention.ms", "-1")])
         .await
         .unwrap();
-    let what = Generate {
-        topic: "moved".to_owned(),
-        partitions: 2,
-        count: 12_000,
-        value_bytes: 1000,
-        first_timestamp: EPOCH,
-        timestamp_step: 1,
-        seed: 5,
-    };
-    java.generate(&what, &ProducerOptions::new().batch_size(20_000))
-        .await
-        .unwrap();
+    fill_large(java, "moved", 2, 12_000).await;
     let work = Workplace::new();
     let section =
         "backup:\n  max_bytes_per_second: 2000000\n  segment_max_interval_ms: 100\n  compression: none\n";
     let yaml = backup_yaml("moved", &cluster.bootstrap_servers(), &["moved"]) + section;
     work.config("backup.yaml", &yaml);
-    let mut child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let mut child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     wait_for(&folder, "moved", |stored| covered(stored, "moved", 0) > 0).await;
     let mut moves = 0;
@@ -85,10 +71,7 @@ async fn one_that_comes_back(cluster: &Cluster, java: &JavaClient) {
     let work = Workplace::new();
     let servers = &cluster.bootstrap_servers()[..2];
     work.config("backup.yaml", &backup_yaml("late", servers, &["alone", "sound"]));
-    let child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     wait_for(&folder, "late", |stored| covered(stored, "sound", 0) == 10).await;
     let early = Stored::open(&folder, "late").await.unwrap();
@@ -116,10 +99,7 @@ async fn one_that_stays_away(cluster: &Cluster, java: &JavaClient) {
     let servers = &cluster.bootstrap_servers()[..2];
     let yaml = backup_yaml("away", servers, &["alone", "sound"]) + section;
     work.config("backup.yaml", &yaml);
-    let child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     for round in 1..6 {
         fill(java, "sound", 0, round * 10..round * 10 + 10).await;

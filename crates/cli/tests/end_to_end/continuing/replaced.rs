@@ -48,10 +48,7 @@ async fn made_anew_before(cluster: &Cluster, java: &JavaClient, topic: &str, ste
     let proxy = cluster.proxy(0).unwrap();
     let day = RequestFault::DelayRequest(Duration::from_secs(86_400));
     let held = proxy.add(Rule::request(step, day).always());
-    let child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
     held.wait_for_hits(1, Duration::from_secs(60)).await.unwrap();
     java.delete_topic(topic).await.unwrap();
     java.create_topic(topic, 1, KEEP).await.unwrap();

@@ -5,35 +5,18 @@ use std::time::Duration;
 
 use restore_engine::storage::{MemoryStorage, Storage};
 use restore_engine::{Config, Context, Error};
-use testkit::{Cluster, Generate, JavaClient, ProducerOptions};
+use testkit::{Cluster, JavaClient};
 
 use super::{backup, covered, end, fill, wait_for};
 use crate::program::{Workplace, backup_yaml, restore_yaml};
-use crate::source::EPOCH;
+use crate::source::{EPOCH, create_large};
 use crate::stored::Stored;
-
-async fn generate(java: &JavaClient, topic: &str, partitions: i32, count: u64) {
-    java.create_topic(topic, partitions, &[("retention.ms", "-1")])
-        .await
-        .unwrap();
-    let what = Generate {
-        topic: topic.to_owned(),
-        partitions,
-        count,
-        value_bytes: 1000,
-        first_timestamp: EPOCH,
-        timestamp_step: 1,
-        seed: 5,
-    };
-    let small = ProducerOptions::new().batch_size(20_000);
-    java.generate(&what, &small).await.unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_writer_loses_and_damages_nothing() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
-    generate(&java, "two", 2, 20_000).await;
+    create_large(&java, "two", 2, 20_000).await;
     let work = Workplace::new();
     let yaml = backup_yaml("two", &cluster.bootstrap_servers(), &["two"]);
     // One that takes its time, and does not commit before its end.
@@ -41,10 +24,7 @@ async fn the_second_writer_loses_and_damages_nothing() {
         "backup:\n  max_bytes_per_second: 3000000\n  segment_max_bytes: 1048576\n  compression: none\n";
     work.config("slow.yaml", &(yaml.clone() + slow));
     work.config("backup.yaml", &yaml);
-    let child = work
-        .command(&["backup", "--config", "slow.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "slow.yaml"]);
     let segments = || {
         let files = crate::program::files_below(&work.backups());
         files
@@ -78,7 +58,7 @@ async fn the_second_writer_loses_and_damages_nothing() {
 async fn the_second_of_two_contexts_loses_as_well() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
-    generate(&java, "contexts", 2, 20_000).await;
+    create_large(&java, "contexts", 2, 20_000).await;
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let yaml = backup_yaml("contexts", &cluster.bootstrap_servers(), &["contexts"]);
     // Not looked at: the storage is given.
@@ -113,7 +93,7 @@ async fn the_second_of_two_contexts_loses_as_well() {
 async fn a_run_that_is_killed_again_and_again_comes_to_its_end() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
-    generate(&java, "killed", 3, 30_000).await;
+    create_large(&java, "killed", 3, 30_000).await;
     let mut truth = Vec::new();
     for partition in 0..3 {
         truth.push(java.consume_all("killed", partition).await.unwrap());
@@ -126,10 +106,7 @@ async fn a_run_that_is_killed_again_and_again_comes_to_its_end() {
     let folder = work.backups();
     let mut reached = Vec::new();
     for round in 0..12u64 {
-        let mut child = work
-            .command(&["backup", "--config", "backup.yaml"])
-            .spawn()
-            .unwrap();
+        let mut child = work.start(&["backup", "--config", "backup.yaml"]);
         // Times that have nothing to do with the program's own.
         tokio::time::sleep(Duration::from_millis(60 + (round * 7919) % 480)).await;
         child.kill().unwrap();
@@ -170,16 +147,13 @@ async fn a_run_that_is_killed_again_and_again_comes_to_its_end() {
 async fn a_run_that_is_told_to_end_keeps_what_it_has() {
     let cluster = Cluster::shared().await.unwrap();
     let java = JavaClient::of(cluster).await.unwrap();
-    generate(&java, "ended", 2, 20_000).await;
+    create_large(&java, "ended", 2, 20_000).await;
     fill(&java, "ended", 1, 0..1).await;
     let work = Workplace::new();
     let yaml = backup_yaml("ended", &cluster.bootstrap_servers(), &["ended"]);
     let slow = "backup:\n  max_bytes_per_second: 2000000\n  segment_max_interval_ms: 300\n";
     work.config("backup.yaml", &(yaml.clone() + slow));
-    let child = work
-        .command(&["backup", "--config", "backup.yaml"])
-        .spawn()
-        .unwrap();
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     wait_for(&folder, "ended", |stored| covered(stored, "ended", 0) > 0).await;
     let ran = end(child, "TERM").await;

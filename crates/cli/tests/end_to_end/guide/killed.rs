@@ -44,10 +44,7 @@ async fn a_killed_restore_is_begun_again_as_the_guide_says() {
     let yaml =
         placed(RESTORE, &cluster).replace("reset_consumer_offsets: false", "reset_consumer_offsets: true");
     work.config("restore.yaml", &yaml);
-    let mut child = work
-        .command(&["restore", "--config", "restore.yaml"])
-        .spawn()
-        .unwrap();
+    let mut child = work.start(&["restore", "--config", "restore.yaml"]);
     while java.end_offset("orders-eu", 0).await.unwrap_or(0) == 0 && child.try_wait().unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
