@@ -105,7 +105,6 @@ impl Cursor {
             control_batches: 0,
             next_offset: self.offset,
             last_epoch: None,
-            fetched_bytes: response.records.len(),
             log_start_offset: response.log_start_offset,
             high_watermark: response.high_watermark,
             last_stable_offset: Some(response.last_stable_offset).filter(|&offset| offset >= 0),

@@ -85,7 +85,7 @@ fn batches_before_the_offset_and_from_the_end_on_are_left_out() {
     );
     assert!(cursor.is_finished());
     assert_eq!(
-        (fetched.last_epoch, fetched.fetched_bytes),
+        (fetched.last_epoch, fetched.slab.len()),
         (Some(4), slab(&log()).len())
     );
     assert_eq!(

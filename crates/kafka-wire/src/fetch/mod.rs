@@ -176,7 +176,7 @@ pub struct FetchedBatches {
     ///
     /// They are slices of the response: whoever keeps one keeps the memory of all, and the budget knows.
     pub batches: Vec<LogEntry>,
-    /// All bytes of the answer. Whoever moves batches on can see here which of them follow each other, and move those as
+    /// All bytes of the answer, also of the batches that were left out. Whoever moves batches on can see here which of them follow each other, and move those as
     /// one piece.
     pub slab: Bytes,
     /// Records of aborted transactions that were left out.
@@ -190,8 +190,6 @@ pub struct FetchedBatches {
     /// Leader epoch of the batch that ends right before `next_offset`, left out or not. Not known when that batch has none,
     /// or when the offsets before `next_offset` are in no batch any more.
     pub last_epoch: Option<i32>,
-    /// Bytes of all batches of the answer, those left out included.
-    pub fetched_bytes: usize,
     /// The first offset of the log.
     pub log_start_offset: Option<i64>,
     /// The end of what is replicated.

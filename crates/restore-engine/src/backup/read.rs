@@ -152,8 +152,8 @@ impl<'a> Reading<'a> {
         }
         let problem = match event.kind {
             FetchEventKind::Batches(fetched) => {
-                self.throttle.spend(fetched.fetched_bytes, Instant::now());
-                self.bytes += fetched.fetched_bytes as u64;
+                self.throttle.spend(fetched.slab.len(), Instant::now());
+                self.bytes += fetched.slab.len() as u64;
                 self.done += u64::try_from(fetched.next_offset - reader.state.end_offset).unwrap_or(0);
                 self.has_news = true;
                 let was_open = reader.has_open_block();
