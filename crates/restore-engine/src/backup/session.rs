@@ -22,7 +22,7 @@ use super::ranges::Ranges;
 use super::read::{Ended, Reading};
 use super::report::{BackupReport, Trouble};
 use super::throttle::Throttle;
-use super::topics::{self, Described, Warning};
+use super::topics::{self, Warning};
 use super::work::Work;
 use crate::config::BackupConfig;
 use crate::context::Context;
@@ -32,10 +32,6 @@ use crate::selection::TopicSelection;
 
 /// How long a signal to end may wait for what is in hand to become durable.
 const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(25);
-
-/// Together, how long a topic that has gone is looked for before it is believed.
-const LOOKS_FOR_GONE: u32 = 6;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// What a run keeps from cycle to cycle.
 pub(super) struct Session<'a> {
@@ -141,26 +137,10 @@ impl<'a> Session<'a> {
         Ok(troubles)
     }
 
-    /// The topics. One that has just gone is looked for again: after a restart with ZooKeeper, brokers answer for a moment as
-    /// if there were no topics.
-    async fn describe(&self, selection: &TopicSelection<'_>) -> Result<Described> {
-        let mut described = topics::describe(self.cluster, selection, self.commits.set()).await?;
-        for _ in 0..LOOKS_FOR_GONE {
-            let is_news =
-                |warning: &Warning| matches!(warning, Warning::Gone(_)) && !self.told.contains(warning);
-            if !described.warnings.iter().any(is_news) {
-                break;
-            }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-            described = topics::describe(self.cluster, selection, self.commits.set()).await?;
-        }
-        Ok(described)
-    }
-
     /// Steps 1 and 2: what there is to do, where the groups stand, and what cannot be done.
     async fn look(&mut self) -> Result<(Work, CapturedGroups, Vec<Trouble>)> {
         let selection = TopicSelection::new(&self.config.source)?;
-        let described = self.describe(&selection).await?;
+        let described = topics::describe(self.cluster, &selection, self.commits.set(), &self.told).await?;
         for warning in described.warnings {
             if self.told.insert(warning.clone()) {
                 self.warn(warning.to_string());

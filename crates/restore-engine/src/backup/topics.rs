@@ -1,8 +1,9 @@
 //! The topics of the source, as they are now: ids, partitions, own settings.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use kafka_wire::{Cluster, ConfigEntry, ConfigSource, TopicFilter, TopicMetadata};
+use kafka_wire::{Cluster, ConfigEntry, ConfigSource, Metadata, TopicFilter, TopicMetadata};
 use segment_format::manifest::{TimestampType, Topic};
 use segment_format::{BackupSet, TopicId};
 
@@ -10,6 +11,10 @@ use super::identity;
 use super::report::Trouble;
 use crate::error::{Error, Result, chain};
 use crate::selection::TopicSelection;
+
+/// Together, how long a topic that has gone is looked for before it is believed.
+const LOOKS_FOR_GONE: u32 = 6;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// What the source says.
 #[derive(Debug, Default)]
@@ -46,16 +51,15 @@ pub(super) enum Warning {
     MadeAnew(String),
 }
 
-/// Asks for the selected topics. `set` has those that earlier runs have seen.
+/// Asks for the selected topics. `set` has those that earlier runs have seen, `told` what this run has said of them.
 pub(super) async fn describe(
     cluster: &Cluster,
     selection: &TopicSelection<'_>,
     set: &BackupSet,
+    told: &BTreeSet<Warning>,
 ) -> Result<Described> {
-    let metadata = cluster
-        .metadata(TopicFilter::All)
-        .await
-        .map_err(Error::kafka("listing the topics of the source cluster"))?;
+    let backed_up: BTreeSet<&str> = set.topics().map(|topic| topic.name.as_str()).collect();
+    let (metadata, gone) = look(cluster, selection, &backed_up, told).await?;
     let chosen: Vec<&TopicMetadata> = metadata
         .topics
         .values()
@@ -64,18 +68,12 @@ pub(super) async fn describe(
     let mut described = Described::default();
     // A topic that is gone was once found by the entry that names it.
     let named: BTreeSet<&str> = metadata.topics.keys().map(String::as_str).collect();
-    let backed_up: BTreeSet<&str> = set.topics().map(|topic| topic.name.as_str()).collect();
     let known: Vec<String> = named.union(&backed_up).map(|&name| name.to_owned()).collect();
     let unmatched = selection.check_every_entry("the source cluster", &known)?;
     described
         .warnings
         .extend(unmatched.into_iter().map(Warning::NoMatch));
-    let gone = backed_up
-        .difference(&named)
-        .filter(|name| selection.contains(name, false));
-    described
-        .warnings
-        .extend(gone.map(|&name| Warning::Gone(name.to_owned())));
+    described.warnings.extend(gone);
     if chosen.is_empty() && backed_up.is_empty() {
         let public = metadata.topics.values().filter(|topic| !topic.internal);
         let all: Vec<String> = public.map(|topic| topic.name.clone()).collect();
@@ -83,6 +81,33 @@ pub(super) async fn describe(
     }
     add_topics(cluster, set, &chosen, &mut described).await;
     Ok(described)
+}
+
+/// The topics that there are, and which of the backup have gone. One that has just gone is looked for again: after a restart
+/// with ZooKeeper, brokers answer for a moment as if there were no topics.
+async fn look(
+    cluster: &Cluster,
+    selection: &TopicSelection<'_>,
+    backed_up: &BTreeSet<&str>,
+    told: &BTreeSet<Warning>,
+) -> Result<(Metadata, Vec<Warning>)> {
+    let mut looks = 0;
+    loop {
+        let metadata = cluster
+            .metadata(TopicFilter::All)
+            .await
+            .map_err(Error::kafka("listing the topics of the source cluster"))?;
+        let gone: Vec<Warning> = backed_up
+            .iter()
+            .filter(|&&name| !metadata.topics.contains_key(name) && selection.contains(name, false))
+            .map(|&name| Warning::Gone(name.to_owned()))
+            .collect();
+        if looks == LOOKS_FOR_GONE || gone.iter().all(|warning| told.contains(warning)) {
+            return Ok((metadata, gone));
+        }
+        looks += 1;
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
 }
 
 async fn add_topics(
