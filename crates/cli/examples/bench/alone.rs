@@ -1,10 +1,11 @@
-//! What a backup's own work takes by itself: compressing the bytes in memory, writing the files.
+//! What a backup's own work takes by itself: compressing the bytes in memory, digesting the files, writing them.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use segment_format::SegmentDigest;
 use testkit::Cluster;
 use zstd_safe::CCtx;
 
@@ -53,6 +54,19 @@ fn compress_all(answers: &[Vec<u8>], threads: usize) -> Result<()> {
             .into_iter()
             .try_for_each(|worker| worker.join().map_err(|_| "a thread panicked")?)
     })
+}
+
+/// Digests all files below `folder`, in memory, as a backup does with its segments.
+pub(crate) async fn digest(source: &Cluster, folder: &Path) -> Result<Cost> {
+    let files = files_below(folder)?;
+    let meter = Meter::start(source).await?;
+    let work = move || {
+        for bytes in &files {
+            std::hint::black_box(SegmentDigest::of(bytes));
+        }
+    };
+    tokio::task::spawn_blocking(work).await?;
+    meter.stop()
 }
 
 /// Writes copies of all files below `folder` to `target`, each with one fsync.

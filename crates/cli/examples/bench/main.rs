@@ -6,7 +6,7 @@
 //! * fetch floor: a blocking socket fetches every byte of the topic and forgets it (`fetch_floor`);
 //! * the client of the program does the same (`client_fetch`);
 //! * `kafka-backup backup`, as a child process whose time, CPU and memory are measured (`measure`);
-//! * what its work takes by itself: zstd in memory, and writing its files with one fsync each (`alone`);
+//! * what its work takes by itself: zstd in memory, digesting its files, and writing them with one fsync each (`alone`);
 //! * produce floor: the same batches, from memory, over four blocking sockets (`produce_floor`);
 //! * `kafka-backup restore` into the same, emptied cluster, with exact offset mapping and report.
 //!
@@ -96,6 +96,7 @@ async fn rounds(args: &Args, clusters: &Clusters, topic: &Topic) -> Result<Table
         }
         table.backup(program.backup(source).await?, program.backup_bytes()?);
         let copy = folder.path().join("copy");
+        table.digest_alone(alone::digest(source, &program.backups()).await?);
         table.write_alone(alone::write(source, &program.backups(), copy).await?);
 
         table.produce_floor(produce_floor::measure(clusters, topic, round).await?);

@@ -23,6 +23,7 @@ pub(crate) struct Table {
     client_fetch: Vec<Cost>,
     zstd_alone: Vec<Cost>,
     backup: Vec<Cost>,
+    digest_alone: Vec<Cost>,
     write_alone: Vec<Cost>,
     produce_floor: Vec<Cost>,
     restore: Vec<Cost>,
@@ -41,6 +42,10 @@ impl Table {
 
     pub(crate) fn zstd_alone(&mut self, cost: Cost) {
         self.zstd_alone.push(cost);
+    }
+
+    pub(crate) fn digest_alone(&mut self, cost: Cost) {
+        self.digest_alone.push(cost);
     }
 
     pub(crate) fn write_alone(&mut self, cost: Cost) {
@@ -68,6 +73,7 @@ impl Table {
             ("fetch floor", &self.fetch_floor, None),
             ("client fetch", &self.client_fetch, Some(&self.fetch_floor)),
             ("zstd alone", &self.zstd_alone, None),
+            ("digest alone", &self.digest_alone, None),
             ("write alone", &self.write_alone, None),
             ("backup", &self.backup, Some(&self.fetch_floor)),
             ("produce floor", &self.produce_floor, None),
