@@ -26,6 +26,14 @@ pub enum Error {
         /// Why it failed.
         source: kafka_wire::Error,
     },
+    /// Groups may be missing from what the brokers list.
+    #[error(
+        "{without_leader} partition(s) of __consumer_offsets have no leader, and nobody knows the groups that are kept there"
+    )]
+    NoCoordinator {
+        /// How many.
+        without_leader: usize,
+    },
     /// The backup set is that of another cluster.
     #[error(
         "backup `{backup_id}` is of the cluster {known}, and the source is the cluster {found}: offsets of one mean nothing in \

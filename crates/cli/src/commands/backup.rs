@@ -23,12 +23,31 @@ pub(crate) async fn run(config: &Path, signals: &Signals) -> anyhow::Result<Ende
         Err(error) => return Err(error.into()),
     };
     print(&summary(&report, &context))?;
-    Ok(match report.troubles.len() {
-        0 => Ended::Done,
-        n => Ended::Incomplete(format!(
-            "{n} topic(s) or partition(s) could not be read to their ends; the next run tries again"
-        )),
+    Ok(match unfinished(&report) {
+        None => Ended::Done,
+        Some(what) => Ended::Incomplete(format!("{what}; the next run tries again")),
     })
+}
+
+/// What is missing, in a few words.
+fn unfinished(report: &BackupReport) -> Option<String> {
+    let unread = report
+        .troubles
+        .iter()
+        .filter(|trouble| trouble.topic.is_some())
+        .count();
+    let mut missing = Vec::new();
+    if unread > 0 {
+        missing.push(format!(
+            "{unread} topic(s) or partition(s) could not be read to their ends"
+        ));
+    }
+    if unread < report.troubles.len() {
+        missing.push(
+            "where the consumer groups stand could not be read, and the backup keeps what it had of them before".to_owned(),
+        );
+    }
+    (!missing.is_empty()).then(|| missing.join("; "))
 }
 
 fn summary(report: &BackupReport, context: &Context) -> String {

@@ -2,6 +2,7 @@
 
 mod continuous;
 mod disturbed;
+mod groups;
 mod incomplete;
 mod incremental;
 mod leaders;

@@ -228,7 +228,7 @@ impl PartitionReader {
 }
 
 /// Whether two texts say the same, but for how long something took, as in "gave up after 60.1 s".
-fn is_same_besides_times(one: &str, other: &str) -> bool {
+pub(super) fn is_same_besides_times(one: &str, other: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         for at in 1..words.len() {

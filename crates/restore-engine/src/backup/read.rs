@@ -112,15 +112,15 @@ impl<'a> Reading<'a> {
         Ok(Ended::AtTheEnds)
     }
 
-    /// Commits everything: the end of a cycle. Returns what could not be read.
-    pub(super) async fn finish(mut self, groups: CapturedGroups) -> Result<Vec<Trouble>> {
+    /// Commits everything: the end of a cycle, complete when the groups' positions are known. Returns what could not be read.
+    pub(super) async fn finish(mut self, groups: Option<CapturedGroups>) -> Result<Vec<Trouble>> {
         self.flush_open().await;
         let segments = self.sink.close().await?;
         let partitions = self.work.partitions.iter_mut();
         let troubles: Vec<Trouble> = partitions.filter_map(PartitionReader::conclude).collect();
         troubles.iter().for_each(|trouble| self.tell(trouble));
         self.commits
-            .commit(self.work.snapshot(), segments, Some(groups))
+            .commit(self.work.snapshot(), segments, groups)
             .await?;
         Ok(self.work.troubles().collect())
     }

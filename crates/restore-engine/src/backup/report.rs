@@ -37,7 +37,8 @@ pub struct BackupReport {
     pub added: Added,
     /// How long reading was held back by `max_bytes_per_second`.
     pub held_back: Duration,
-    /// Topics and partitions that could not be read to their ends, sorted. Everything else is complete.
+    /// Topics and partitions that could not be read to their ends, and groups whose positions could not be had; sorted.
+    /// Everything else is complete.
     pub troubles: Vec<Trouble>,
 }
 
@@ -54,12 +55,12 @@ pub struct Added {
     pub bytes: u64,
 }
 
-/// A topic or partition that could not be read to its end.
+/// Something that is not in the backup as it is at the source now.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Trouble {
-    /// The topic.
-    pub topic: String,
+    /// The topic; the positions of the consumer groups when `None`.
+    pub topic: Option<String>,
     /// The partition; all of the topic when `None`.
     pub partition: Option<i32>,
     /// Why, and what to do.
@@ -67,9 +68,17 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    pub(super) fn of_groups(problem: String) -> Self {
+        Self {
+            topic: None,
+            partition: None,
+            problem,
+        }
+    }
+
     pub(super) fn of_topic(topic: &str, problem: String) -> Self {
         Self {
-            topic: topic.to_owned(),
+            topic: Some(topic.to_owned()),
             partition: None,
             problem,
         }
@@ -77,7 +86,7 @@ impl Trouble {
 
     pub(super) fn of_partition(topic: &str, partition: i32, problem: String) -> Self {
         Self {
-            topic: topic.to_owned(),
+            topic: Some(topic.to_owned()),
             partition: Some(partition),
             problem,
         }
@@ -86,9 +95,10 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.partition {
-            Some(partition) => write!(f, "{}/{partition}: {}", self.topic, self.problem),
-            None => write!(f, "{}: {}", self.topic, self.problem),
+        match (&self.topic, self.partition) {
+            (Some(topic), Some(partition)) => write!(f, "{topic}/{partition}: {}", self.problem),
+            (Some(topic), None) => write!(f, "{topic}: {}", self.problem),
+            (None, _) => write!(f, "consumer groups: {}", self.problem),
         }
     }
 }

@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
     }
 
     /// Steps 1 and 2: what there is to do, where the groups stand, and what cannot be done.
-    async fn look(&mut self) -> Result<(Work, CapturedGroups, Vec<Trouble>)> {
+    async fn look(&mut self) -> Result<(Work, Option<CapturedGroups>, Vec<Trouble>)> {
         let selection = TopicSelection::new(&self.config.source)?;
         let described = topics::describe(self.cluster, &selection, self.commits.set(), &self.told).await?;
         for warning in described.warnings {
@@ -146,22 +146,30 @@ impl<'a> Session<'a> {
                 self.warn(warning.to_string());
             }
         }
-        described
-            .troubles
-            .iter()
-            .for_each(|trouble| self.warn(trouble.to_string()));
         let mut troubles = described.troubles;
 
-        let names: BTreeSet<String> = described
+        let seen: BTreeSet<String> = described
             .topics
             .iter()
             .map(|found| found.topic.name.clone())
             .collect();
-        let groups = CapturedGroups {
-            captured_at: self.context.now(),
-            groups: groups::capture(self.cluster, &names).await?,
+        let set = self.commits.set();
+        let captured_at = self.context.now();
+        let groups = match groups::capture(self.cluster, &seen, set).await {
+            Ok(groups) => Some(CapturedGroups { captured_at, groups }),
+            // The records are worth as much without them, and the positions of the run before are kept.
+            Err(problem) => {
+                troubles.push(Trouble::of_groups(problem));
+                None
+            }
         };
-        let mut work = Work::new(self.commits.set(), described.topics, self.config.compression);
+        troubles.iter().for_each(|trouble| self.warn(trouble.to_string()));
+        let mut work = Work::new(set, described.topics, self.config.compression);
+        for Trouble { topic, problem, .. } in &troubles {
+            if let Some(known) = topic.as_ref().and_then(|name| set.topic(name)) {
+                work.leave_alone(known, problem);
+            }
+        }
         let mut ranges = Ranges::new(self.cluster, self.config, false);
         if self.config.continuous {
             // The next cycle comes soon, and nobody has to wait for them until then.

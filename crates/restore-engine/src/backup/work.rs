@@ -8,7 +8,7 @@ use kafka_wire::TopicPartition;
 use segment_format::manifest::{Partition, Topic};
 use segment_format::{BackupSet, Compression, PartitionRef};
 
-use super::partition::PartitionReader;
+use super::partition::{PartitionReader, is_same_besides_times};
 use super::report::Trouble;
 use super::topics::Found;
 
@@ -20,6 +20,8 @@ pub(super) struct Work {
     /// In the order of the topics, and of their numbers.
     pub(super) partitions: Vec<PartitionReader>,
     by_name: HashMap<(Arc<str>, i32), usize>,
+    /// Topics of the backup of which the source tells too little to go on with them, with the trouble in each partition.
+    untold: Vec<Topic>,
 }
 
 impl Work {
@@ -29,6 +31,7 @@ impl Work {
             topics: Vec::new(),
             partitions: Vec::new(),
             by_name: HashMap::new(),
+            untold: Vec::new(),
         };
         for Found {
             mut topic,
@@ -56,6 +59,18 @@ impl Work {
             work.topics.push(topic);
         }
         work
+    }
+
+    /// Takes note of a topic that is not to be read in this cycle: what the backup has of it may not be all.
+    pub(super) fn leave_alone(&mut self, known: &Topic, problem: &str) {
+        let mut topic = known.clone();
+        for partition in &mut topic.partitions {
+            let before = partition.trouble.as_ref();
+            if before.is_none_or(|before| !is_same_besides_times(before, problem)) {
+                partition.trouble = Some(problem.to_owned());
+            }
+        }
+        self.untold.push(topic);
     }
 
     /// Index of the partition of this name.
@@ -103,6 +118,7 @@ impl Work {
                 ..topic.clone()
             });
         }
+        topics.extend(self.untold.iter().cloned());
         topics
     }
 

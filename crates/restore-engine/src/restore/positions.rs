@@ -1,5 +1,6 @@
 //! Which positions of consumer groups a restore goes by: those of the newest complete run, or those of a time in the past.
 
+use offset_mapping::render::utc;
 use segment_format::BackupSet;
 use segment_format::manifest::{Group, GroupOffset};
 
@@ -25,6 +26,16 @@ pub(super) async fn load(
         warnings.push(format!(
             "backup `{backup_id}` was never complete: it has no positions of consumer groups, and records may be missing at \
              the ends of its partitions"
+        ));
+    }
+    if let Some(captured_at) = set.facts().groups_captured_at
+        && !set.facts().complete
+    {
+        warnings.push(format!(
+            "the last run of backup `{}` came to no complete end: its records are newer than the positions of the consumer \
+             groups, which are those of {}; groups have none on topics that were made anew since then",
+            set.backup_id(),
+            utc(captured_at)
         ));
     }
     warnings.extend(troubles(set));

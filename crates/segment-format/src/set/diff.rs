@@ -1,6 +1,6 @@
 //! What a commit changes of a backup set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -23,8 +23,9 @@ impl BackupSet {
     ) -> Result<Changes> {
         let mut changes = Changes::default();
         let new_numbers = self.diff_topics(topics, &mut changes)?;
-        if let Some(groups) = groups {
-            self.diff_groups(groups, &mut changes)?;
+        match groups {
+            Some(groups) => self.diff_groups(groups, &mut changes)?,
+            None => {}
         }
         for segment in segments {
             let number = |piece: &PartitionSummary| self.number_of(piece, &new_numbers);
@@ -100,6 +101,42 @@ impl BackupSet {
             }
         }
         Ok(())
+    }
+
+    /// A topic that was made anew has another log: positions in the one before it say nothing about it, and must not be
+    /// taken for its own.
+    fn drop_positions_on_replaced(&self, changes: &mut Changes) {
+        let new = changes
+            .topics
+            .iter()
+            .filter(|topic| self.incarnation(topic.number).is_none());
+        let replaced: BTreeSet<&str> = new
+            .map(|topic| topic.name.as_str())
+            .filter(|name| self.current.contains_key(*name))
+            .collect();
+        if replaced.is_empty() {
+            return;
+        }
+        for group in self.groups.values() {
+            let is_on_replaced = |offset: &&GroupOffset| replaced.contains(offset.topic.as_str());
+            let gone: Vec<Position> = group
+                .offsets
+                .iter()
+                .filter(is_on_replaced)
+                .map(Position::of)
+                .collect();
+            if gone.is_empty() {
+                continue;
+            }
+            if gone.len() == group.offsets.len() {
+                changes.removed_groups.push(group.group_id.clone());
+            } else {
+                changes.groups.push(GroupChange {
+                    gone,
+                    ..GroupChange::facts(group)
+                });
+            }
+        }
     }
 
     fn number_of(&self, piece: &PartitionSummary, new: &HashMap<(Arc<str>, TopicId), u32>) -> Result<u32> {

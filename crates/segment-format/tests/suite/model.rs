@@ -38,6 +38,7 @@ struct Model {
 impl Model {
     fn commit(&mut self, generation: u64, step: &Step) -> Commit {
         let mut pieces = Vec::new();
+        self.forget_positions_on_replaced(step);
         for (&(name, incarnation, number), &records) in &step.growth {
             pieces.extend(self.grow(name, incarnation, number, i64::from(records)));
             // A topic's own facts change as well.
@@ -77,6 +78,23 @@ impl Model {
             segments: segment.into_iter().collect(),
             ..Commit::default()
         }
+    }
+
+    /// Positions in a log that is followed by another one are none of that.
+    fn forget_positions_on_replaced(&mut self, step: &Step) {
+        let known = |name, incarnation| self.topics.contains_key(&(name, incarnation));
+        let replaced: Vec<String> = (step.growth.keys())
+            .filter(|&&(name, incarnation, _)| !known(name, incarnation) && known(name, 1 - incarnation))
+            .map(|(name, ..)| format!("topic {name}"))
+            .collect();
+        for group in &mut self.groups {
+            let before = group.offsets.len();
+            group.offsets.retain(|offset| !replaced.contains(&offset.topic));
+            if group.offsets.is_empty() && before > 0 {
+                group.group_id.clear();
+            }
+        }
+        self.groups.retain(|group| !group.group_id.is_empty());
     }
 
     fn grow(&mut self, name: u8, incarnation: u8, number: i32, records: i64) -> Option<PartitionSummary> {
@@ -182,18 +200,20 @@ fn group(id: u8, positions: &BTreeMap<i32, i64>, generation: u64) -> Group {
         false => other.to_owned(),
     };
     let offsets = positions.iter().map(|(&partition, &offset)| GroupOffset {
-        topic: "topic 0".to_owned(),
+        topic: format!("topic {}", partition % 2),
         partition,
         offset,
         leader_epoch: None,
         metadata: String::new(),
     });
+    let mut offsets: Vec<_> = offsets.collect();
+    offsets.sort_by_key(|offset| offset.topic.clone());
     Group {
         group_id: format!("group {id:03}"),
         kind: GroupKind::from(facts("classic", "consumer", 3)),
         state: facts("Empty", "Stable", 1),
         protocol_type: facts("", "connect", 5),
-        offsets: offsets.collect(),
+        offsets,
     }
 }
 

@@ -2,14 +2,18 @@
 
 use testkit::{Cluster, ClusterOptions, JavaClient};
 
-use super::{covered, end, fill, wait_for};
+use super::{backup, commit, covered, end, fill, wait_for};
 use crate::program::{Ran, Workplace, backup_yaml};
 use crate::source::fill_large;
 use crate::stored::Stored;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaders_move_or_are_missing_and_the_other_partitions_are_backed_up() {
-    let cluster = Cluster::start(ClusterOptions::new().brokers(3)).await.unwrap();
+    // Each group is with one broker, and with no other when that is away.
+    let options = ClusterOptions::new()
+        .brokers(3)
+        .property("offsets.topic.replication.factor", 1);
+    let cluster = Cluster::start(options).await.unwrap();
     let java = JavaClient::of(&cluster).await.unwrap();
     leaders_that_move(&cluster, &java).await;
 
@@ -27,6 +31,7 @@ async fn leaders_move_or_are_missing_and_the_other_partitions_are_backed_up() {
     fill(&java, "sound", 0, 0..10).await;
     one_that_comes_back(&cluster, &java).await;
     one_that_stays_away(&cluster, &java).await;
+    one_that_coordinates_groups(&cluster, &java).await;
 }
 
 /// Nobody restarts: only what clients have to ask changes, in the midst of a run, again and again.
@@ -129,6 +134,37 @@ async fn one_that_stays_away(cluster: &Cluster, java: &JavaClient) {
     let stored = Stored::open(&folder, "away").await.unwrap();
     assert_eq!(stored.set.topic("alone").unwrap().partitions[0].trouble, None);
     stored.is_same(java, "alone", 0).await;
+}
+
+/// Nobody lists the groups of a coordinator that is away. They are not taken for deleted ones.
+async fn one_that_coordinates_groups(cluster: &Cluster, java: &JavaClient) {
+    let groups: Vec<String> = (0..12).map(|n| format!("spread-{n}")).collect();
+    for group in &groups {
+        commit(java, group, "sound", 10).await;
+    }
+    let work = Workplace::new();
+    let servers = &cluster.bootstrap_servers()[..2];
+    work.config("backup.yaml", &backup_yaml("spread", servers, &["sound"]));
+    work.must(&["backup", "--config", "backup.yaml"]).await;
+    let folder = work.backups();
+    let stored = Stored::open(&folder, "spread").await.unwrap();
+    assert_eq!(stored.set.groups().len(), groups.len());
+
+    cluster.stop_broker(2).await.unwrap();
+    wait_until_leaderless(java).await;
+    let end = covered(&stored, "sound", 0);
+    fill(java, "sound", 0, 0..10).await;
+    let ran = backup(&work).await;
+    assert_eq!(ran.code, Some(3), "{ran:#?}");
+    assert!(
+        ran.stdout.contains("! consumer groups: ")
+            && ran.stdout.contains("__consumer_offsets have no leader"),
+        "{ran:#?}"
+    );
+    let stored = Stored::open(&folder, "spread").await.unwrap();
+    assert_eq!(covered(&stored, "sound", 0), end + 10);
+    assert_eq!(stored.set.groups().len(), groups.len());
+    assert!(!stored.set.facts().complete);
 }
 
 async fn wait_until_leaderless(java: &JavaClient) {
