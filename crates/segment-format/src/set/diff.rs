@@ -25,7 +25,7 @@ impl BackupSet {
         let new_numbers = self.diff_topics(topics, &mut changes)?;
         match groups {
             Some(groups) => self.diff_groups(groups, &mut changes)?,
-            None => {}
+            None => self.drop_positions_on_replaced(&mut changes),
         }
         for segment in segments {
             let number = |piece: &PartitionSummary| self.number_of(piece, &new_numbers);
