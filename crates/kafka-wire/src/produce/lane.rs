@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::doubt::Doubt;
 use super::partition::{Next, Partition};
 use super::queue::{LaneQueue, Load, Sent};
 use super::request::{self, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
@@ -168,6 +169,9 @@ impl Lane {
         let mut response = match response {
             Ok(response) => response,
             Err(error) => {
+                if matches!(error, Error::InDoubt { .. }) {
+                    self.doubted(&sent, &link);
+                }
                 self.lost(sent, bytes, &error).await;
                 return;
             }
@@ -188,6 +192,16 @@ impl Lane {
             };
             let next = sent.partition.answered(outcome);
             self.follow_up(sent.partition, next);
+        }
+    }
+
+    /// These batches may be appended for as long as the broker is not done with the connection.
+    fn doubted(&self, sent: &[Sent], link: &Link) {
+        for Sent { partition, .. } in sent {
+            partition.doubts(Doubt {
+                node: self.queue.node,
+                link: link.clone(),
+            });
         }
     }
 

@@ -105,6 +105,9 @@ impl Shared {
     pub(super) async fn settle(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
         loop {
             tokio::time::sleep(partition.pause()).await;
+            if let Some(doubt) = partition.take_doubt() {
+                doubt.ends(&self.cluster, partition).await;
+            }
             if partition.is_failed() {
                 return Ok(());
             }
