@@ -134,28 +134,21 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             }
         };
         let leftover = Leftover::of(&cause, !self.in_flight.is_empty());
-        let allowed = self.time_of_unanswered();
         let cause = self.explain(cause);
         tracing::debug!(broker = %self.shared.broker, %cause, in_flight = self.in_flight.len(), "connection ended");
         self.end(cause);
         self.options.ended.cancel();
-        self.part(leftover, allowed).await;
-    }
-
-    /// How long a broker that works may take for all that it has not answered.
-    fn time_of_unanswered(&self) -> Duration {
-        let times = self.in_flight.iter().map(|request| request.timeout);
-        times.fold(Duration::ZERO, Duration::saturating_add)
+        self.part(leftover).await;
     }
 
     /// Takes leave of the broker; where it may still handle something, until it has done the same.
-    async fn part(mut self, leftover: Leftover, allowed: Duration) {
+    async fn part(mut self, leftover: Leftover) {
         let gone = match leftover {
             Leftover::Nothing => true,
             Leftover::Unknowable => false,
             Leftover::Doubt => {
                 let closed = &self.options.closed;
-                until_broker_ends(&mut self.reader, &mut self.writer, allowed, closed).await
+                until_broker_ends(&mut self.reader, &mut self.writer, &self.gone, closed).await
             }
         };
         // When it never is known, those who wait learn of it by the end of the channel.

@@ -134,7 +134,7 @@ impl Link {
     }
 
     /// Waits, after the connection has left requests in doubt, until the broker has handled all of them that it ever will:
-    /// `true`. `false` when that cannot be known, or takes longer than it would take a broker that works.
+    /// `true`. `false` when that cannot be known. A broker that hangs makes it wait for as long.
     pub(crate) async fn gone(&self) -> bool {
         let mut gone = self.gone.clone();
         gone.wait_for(|gone| *gone).await.is_ok()

@@ -7,15 +7,12 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::FrameReader;
 use crate::error::ConnectionError;
-
-/// How much longer than the requests may take their connection is watched: what made the broker miss that time, may go on
-/// for a while.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a farewell may take that nobody has to hear.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -42,12 +39,12 @@ impl Leftover {
     }
 }
 
-/// Ends our side and throws away what still comes, until the broker ends its own. Returns whether it did, within the time
-/// that its unanswered requests may take and some more.
+/// Ends our side and throws away what still comes, until the broker ends its own. Returns whether it did, before nobody
+/// wanted to know any more. A broker that hangs may do so for long, and all that is kept for it meanwhile is a socket.
 pub(super) async fn until_broker_ends<R, W>(
     reader: &mut FrameReader<R>,
     writer: &mut W,
-    allowed: Duration,
+    gone: &watch::Sender<bool>,
     closed: &CancellationToken,
 ) -> bool
 where
@@ -67,7 +64,7 @@ where
             Ok(()) => true,
             Err(error) => ConnectionError::io(error).is_hang_up(),
         },
-        () = sleep(allowed.saturating_add(GRACE)) => false,
+        () = gone.closed() => false,
     }
 }
 

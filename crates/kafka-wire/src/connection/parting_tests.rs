@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, TopicFilter};
 use crate::config::{ClusterConfig, TlsConfig};
 use crate::connection::{Role, text};
 
-/// Waits until the request is given up; the answer to it is still due.
+/// Waits until a request is given up; the answer to it is still due.
 async fn given_up(bench: &mut Bench) -> Seen {
     let pending = bench.start(b"a");
     let seen = bench.read().await;
@@ -24,7 +24,7 @@ async fn a_connection_with_a_request_in_doubt_is_gone_when_the_broker_has_ended_
     let seen = given_up(&mut bench).await;
     let mut byte = [0];
     assert_eq!(bench.peer.read(&mut byte).await.unwrap(), 0, "our side is shut");
-    assert!(timeout(PATIENCE, bench.link.gone()).await.is_err());
+    assert!(timeout(100 * PATIENCE, bench.link.gone()).await.is_err());
     // More than the pipe holds, so somebody takes it.
     bench.answer(&seen, &[7; 5000]).await;
     bench.peer.write_all(&[0, 0]).await.unwrap();
@@ -33,12 +33,13 @@ async fn a_connection_with_a_request_in_doubt_is_gone_when_the_broker_has_ended_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_does_not_end_its_side_is_waited_for_so_long_and_no_longer() {
+async fn a_connection_that_the_broker_does_not_end_is_let_go_of_when_nobody_asks_any_more() {
     let mut bench = bench(1024);
     given_up(&mut bench).await;
-    assert!(!bench.link.gone().await);
-    // A read that fails says that the driver is gone, too.
-    assert!(bench.peer.write_all(&[0; 2000]).await.is_err());
+    // More than the pipe holds, as somebody reads it.
+    bench.peer.write_all(&[0; 2000]).await.unwrap();
+    drop(bench.link);
+    while bench.peer.write_all(&[0; 2000]).await.is_ok() {}
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! time, as real ones do when records are old, and then nothing but the producer's own order helps. A connection that the
 //! producer has given up it ends only behind the last request on it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ struct Broker {
     forgetful: bool,
     /// Connections on which nothing is answered any more: answers come in order, so none can be left out.
     silent: HashSet<usize>,
-    /// Requests that were left lying for a while, by connection and correlation id.
-    left_lying: HashSet<(usize, i32)>,
+    /// Requests that were left lying for a while: the correlation id of the only one on each of these connections.
+    left_lying: HashMap<usize, i32>,
     port: u16,
     logs: Vec<Log>,
 }
@@ -112,7 +112,7 @@ impl Broker {
             faults,
             forgetful,
             silent: HashSet::new(),
-            left_lying: HashSet::new(),
+            left_lying: HashMap::new(),
             port,
             logs: (0..PARTITIONS).map(|_| Log::default()).collect(),
         }
@@ -216,14 +216,14 @@ impl Broker {
         } else {
             &[0, 1, 2, 3, 4, 5, 6]
         };
-        let lay = self.left_lying.contains(&(seen.connection, seen.correlation_id));
+        let lay = self.left_lying.get(&seen.connection) == Some(&seen.correlation_id);
         let fate = if !lay && self.random.random_range(0..100) < self.faults {
             fates[self.random.random_range(0..fates.len())]
         } else {
             100
         };
-        if fate == 6 {
-            self.left_lying.insert((seen.connection, seen.correlation_id));
+        if fate == 6 && !self.left_lying.contains_key(&seen.connection) {
+            self.left_lying.insert(seen.connection, seen.correlation_id);
             return Reply::Later(3 * PATIENCE);
         }
         let mut answers = Vec::new();

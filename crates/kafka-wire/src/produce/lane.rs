@@ -97,7 +97,7 @@ impl Lane {
             api_key: KEY,
             version,
             body,
-            timeout: timeout + MARGIN.min(timeout),
+            timeout: self.answer_timeout(),
             guard: None,
         };
         match link.start_raw(raw) {
@@ -119,6 +119,12 @@ impl Lane {
                 None
             }
         }
+    }
+
+    /// How long the answer may take.
+    fn answer_timeout(&self) -> Duration {
+        let timeout = self.shared.options.request_timeout;
+        timeout.saturating_add(MARGIN.min(timeout))
     }
 
     /// Bytes of a request's header: API, version, correlation id, client id, and the tagged fields of flexible requests.
@@ -197,11 +203,14 @@ impl Lane {
 
     /// These batches may be appended for as long as the broker is not done with the connection.
     fn doubted(&self, sent: &[Sent], link: &Link) {
+        let requests = u32::try_from(self.shared.options.requests_per_connection.max(1)).unwrap_or(u32::MAX);
+        let doubt = Doubt {
+            node: self.queue.node,
+            link: link.clone(),
+            patience: self.answer_timeout().saturating_mul(requests),
+        };
         for Sent { partition, .. } in sent {
-            partition.doubts(Doubt {
-                node: self.queue.node,
-                link: link.clone(),
-            });
+            partition.doubts(doubt.clone());
         }
     }
 

@@ -8,8 +8,9 @@
 //!                           the log), send the rest again
 //! ```
 //!
-//! The broker's idempotence is used but not relied on (see `settle.rs`, and `doubt.rs`). What is relied on: nobody else writes to the
-//! partition, so every batch has one offset that it can get, and the log can be compared with what was sent.
+//! The broker's idempotence is used but not relied on (see `settle.rs`). What is relied on: nobody else writes to the
+//! partition, so every batch has one offset that it can get, and the log can be compared with what was sent; and a broker
+//! that has ended a connection appends nothing more of it (see `doubt.rs`).
 
 mod doubt;
 mod lane;

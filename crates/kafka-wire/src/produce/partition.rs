@@ -294,9 +294,14 @@ impl Partition {
         self.lock().doubt = Some(doubt);
     }
 
-    /// Where batches were lost since this was last asked.
-    pub(super) fn take_doubt(&self) -> Option<Doubt> {
-        self.lock().doubt.take()
+    /// Where batches were lost, unless that is over.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        self.lock().doubt.clone()
+    }
+
+    /// What was lost will not come any more.
+    pub(super) fn doubt_is_over(&self) {
+        self.lock().doubt = None;
     }
 
     /// Notes that looking at the log failed.

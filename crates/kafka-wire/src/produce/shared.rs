@@ -105,17 +105,10 @@ impl Shared {
     pub(super) async fn settle(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
         loop {
             tokio::time::sleep(partition.pause()).await;
-            if let Some(doubt) = partition.take_doubt() {
-                doubt.ends(&self.cluster, partition).await;
-            }
             if partition.is_failed() {
                 return Ok(());
             }
-            let outcome = {
-                let _turn = self.settling.acquire().await;
-                settle(&self.cluster, partition).await
-            };
-            let error = match outcome {
+            let error = match self.look(partition).await {
                 Ok(node) => {
                     let Some(lane) = self.lane(node) else {
                         return Err(Error::Closed);
@@ -129,5 +122,15 @@ impl Shared {
             tracing::debug!(partition = %partition.name, %error, "the end of the log is not known yet");
             partition.failed_to_settle(error)?;
         }
+    }
+
+    /// Looks at the log once. Returns the node id of the leader.
+    async fn look(&self, partition: &Arc<Partition>) -> Result<i32, Error> {
+        if let Some(doubt) = partition.doubt() {
+            doubt.ends(&self.cluster, partition).await?;
+            partition.doubt_is_over();
+        }
+        let _turn = self.settling.acquire().await;
+        settle(&self.cluster, partition).await
     }
 }
