@@ -141,11 +141,10 @@ impl Dialer {
             None => None,
         };
         let stream = self.open(socket, host).await?;
-        let (link, commands, shared) = Link::new(Arc::clone(broker));
+        let (link, ends) = Link::new(Arc::clone(broker));
         let options = self.driver_options(stream.is_buffered());
-        let ended = options.closed.clone();
-        self.drivers
-            .spawn(Driver::new(stream, commands, shared, options).run());
+        let ended = options.ended.clone();
+        self.drivers.spawn(Driver::new(stream, ends, options).run());
         let versions = negotiate(&link, first_version, self.connect_timeout).await?;
         link.set_versions(versions);
         if let Some((login, exchange)) = login {
@@ -187,6 +186,7 @@ impl Dialer {
             buffered,
             logs_in: self.secured.login.is_some(),
             closed: self.closed.child_token(),
+            ended: CancellationToken::new(),
         }
     }
 

@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::api::api_name;
 use super::buffers::{BufferPool, PooledBuffer};
 use super::frame::FrameReader;
-use super::link::{Command, Guard, Shared, Started, encode_prefix};
+use super::link::{Command, Guard, LinkEnds, Shared, Started, encode_prefix};
 use super::outbox::Outbox;
 use super::parking::Parking;
+use super::parting::{Leftover, farewell, until_broker_ends};
 use crate::error::{ConnectionError, Error};
 
 /// A broker that still is over its quota after this time will say so again.
@@ -38,8 +39,10 @@ pub(super) struct DriverOptions {
     pub(super) buffered: bool,
     /// Whether the client logs in before its first ordinary request.
     pub(super) logs_in: bool,
-    /// Ends the connection; cancelled when it has ended.
+    /// Ends the connection, and the wait for the broker's end of it.
     pub(super) closed: CancellationToken,
+    /// Cancelled when the connection has ended.
+    pub(super) ended: CancellationToken,
 }
 
 pub(super) struct Driver<S> {
@@ -49,6 +52,8 @@ pub(super) struct Driver<S> {
     /// Whether more commands can come.
     accepting: bool,
     shared: Arc<Shared>,
+    /// See [`Link::gone`](super::link::Link::gone).
+    gone: watch::Sender<bool>,
     options: DriverOptions,
     outbox: Outbox<InFlight>,
     in_flight: VecDeque<InFlight>,
@@ -83,12 +88,12 @@ enum Event {
 }
 
 impl<S: AsyncRead + AsyncWrite> Driver<S> {
-    pub(super) fn new(
-        stream: S,
-        commands: mpsc::UnboundedReceiver<Command>,
-        shared: Arc<Shared>,
-        options: DriverOptions,
-    ) -> Self {
+    pub(super) fn new(stream: S, ends: LinkEnds, options: DriverOptions) -> Self {
+        let LinkEnds {
+            commands,
+            shared,
+            gone,
+        } = ends;
         let (read, writer) = tokio::io::split(stream);
         Self {
             reader: FrameReader::new(read, options.pool.clone()),
@@ -96,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             commands,
             accepting: true,
             shared,
+            gone,
             options,
             outbox: Outbox::default(),
             in_flight: VecDeque::new(),
@@ -127,12 +133,29 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 }
             }
         };
+        let leftover = Leftover::of(&cause, !self.in_flight.is_empty());
         let cause = self.explain(cause);
         tracing::debug!(broker = %self.shared.broker, %cause, in_flight = self.in_flight.len(), "connection ended");
         self.end(cause);
-        self.options.closed.cancel();
-        // A polite end; the broker learns of it either way.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.writer.shutdown()).await;
+        self.options.ended.cancel();
+        self.part(leftover).await;
+    }
+
+    /// Takes leave of the broker; where it may still handle something, until it has done the same.
+    async fn part(mut self, leftover: Leftover) {
+        let gone = match leftover {
+            Leftover::Nothing => true,
+            Leftover::Unknowable => false,
+            Leftover::Doubt => {
+                let closed = &self.options.closed;
+                until_broker_ends(&mut self.reader, &mut self.writer, &self.gone, closed).await
+            }
+        };
+        // When it never is known, those who wait learn of it by the end of the channel.
+        if gone {
+            self.gone.send_replace(true);
+        }
+        farewell(&mut self.writer).await;
     }
 
     /// A broker that refuses a new session says why and hangs up. Whoever writes at that moment finds the connection

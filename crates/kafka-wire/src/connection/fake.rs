@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -52,6 +53,8 @@ pub(crate) enum Reply {
     Silence,
     /// Closes the connection.
     HangUp,
+    /// Asks the script again after this time, and takes nothing else of the connection meanwhile.
+    Later(Duration),
 }
 
 type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
@@ -132,9 +135,14 @@ async fn serve_connection(
         }
         let seen = parse(Bytes::from(frame), connection);
         log.lock().unwrap().push_back(seen.clone());
-        let bytes = match script(&seen) {
+        let mut reply = script(&seen);
+        while let Reply::Later(pause) = reply {
+            tokio::time::sleep(pause).await;
+            reply = script(&seen);
+        }
+        let bytes = match reply {
             Reply::Body(body) => framed(&seen, &body),
-            Reply::Silence => continue,
+            Reply::Silence | Reply::Later(_) => continue,
             Reply::HangUp => return,
         };
         if stream.write_all(&bytes).await.is_err() {

@@ -1,7 +1,7 @@
 //! Frames: a 4-byte big-endian length, then that many bytes, of which the first four are the correlation id.
 
 use bytes::BufMut;
-use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::time::Instant;
 
 use super::buffers::{BufferPool, PooledBuffer};
@@ -73,6 +73,18 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             .take()
             .map(|(buffer, _)| buffer)
             .ok_or(ConnectionError::ClosedByBroker)
+    }
+
+    /// Throws away what comes until the stream ends, and keeps no buffer meanwhile. There is no next frame after it.
+    pub(super) async fn discard(&mut self) -> std::io::Result<()> {
+        self.body = None;
+        loop {
+            let count = self.stream.fill_buf().await?.len();
+            if count == 0 {
+                return Ok(());
+            }
+            self.stream.consume(count);
+        }
     }
 
     /// How many frames came so far.

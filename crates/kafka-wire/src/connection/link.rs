@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{Api, api_name};
 use super::guard::decode;
@@ -39,6 +39,14 @@ pub(crate) struct RawRequest {
 pub(crate) struct Link {
     commands: mpsc::UnboundedSender<Command>,
     shared: Arc<Shared>,
+    gone: watch::Receiver<bool>,
+}
+
+/// What a driver gets of its link.
+pub(super) struct LinkEnds {
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) gone: watch::Sender<bool>,
 }
 
 /// What the handles and the driver of a connection have in common.
@@ -94,21 +102,25 @@ pub(super) struct Started {
 
 impl Link {
     /// A handle, and what its driver needs.
-    pub(super) fn new(broker: Arc<str>) -> (Self, mpsc::UnboundedReceiver<Command>, Arc<Shared>) {
+    pub(super) fn new(broker: Arc<str>) -> (Self, LinkEnds) {
         let (commands, receiver) = mpsc::unbounded_channel();
+        let (sender, gone) = watch::channel(false);
         let shared = Arc::new(Shared {
             broker,
             ended: OnceLock::new(),
             versions: OnceLock::new(),
         });
-        (
-            Self {
-                commands,
-                shared: Arc::clone(&shared),
-            },
-            receiver,
+        let ends = LinkEnds {
+            commands: receiver,
+            shared: Arc::clone(&shared),
+            gone: sender,
+        };
+        let link = Self {
+            commands,
             shared,
-        )
+            gone,
+        };
+        (link, ends)
     }
 
     /// Node id and address, for messages.
@@ -119,6 +131,13 @@ impl Link {
     /// Whether requests can still be started. A link that has ended stays so: get a new one.
     pub(crate) fn is_open(&self) -> bool {
         self.shared.ended.get().is_none() && !self.commands.is_closed()
+    }
+
+    /// Waits, after the connection has left requests in doubt, until the broker has handled all of them that it ever will:
+    /// `true`. `false` when that cannot be known. A broker that hangs makes it wait for as long.
+    pub(crate) async fn gone(&self) -> bool {
+        let mut gone = self.gone.clone();
+        gone.wait_for(|gone| *gone).await.is_ok()
     }
 
     /// Starts a request without waiting for anything. Requests of one link are written in the order of these calls.
@@ -270,6 +289,7 @@ impl Link {
         WeakLink {
             commands: self.commands.downgrade(),
             shared: Arc::clone(&self.shared),
+            gone: self.gone.clone(),
         }
     }
 
@@ -295,6 +315,7 @@ impl Link {
 pub(super) struct WeakLink {
     commands: mpsc::WeakUnboundedSender<Command>,
     shared: Arc<Shared>,
+    gone: watch::Receiver<bool>,
 }
 
 impl WeakLink {
@@ -303,6 +324,7 @@ impl WeakLink {
         let link = Link {
             commands: self.commands.upgrade()?,
             shared: Arc::clone(&self.shared),
+            gone: self.gone.clone(),
         };
         link.is_open().then_some(link)
     }

@@ -25,6 +25,7 @@ mod negotiate;
 mod negotiate_tests;
 mod outbox;
 mod parking;
+mod parting;
 mod renew;
 #[cfg(test)]
 mod renew_tests;

@@ -34,7 +34,7 @@ struct Bench {
 
 fn bench() -> Bench {
     let (stream, peer) = tokio::io::duplex(64 << 10);
-    let (link, commands, shared) = Link::new("broker 1 at test:1".into());
+    let (link, ends) = Link::new("broker 1 at test:1".into());
     let ended = CancellationToken::new();
     let options = DriverOptions {
         client_id: "me".into(),
@@ -43,9 +43,10 @@ fn bench() -> Bench {
         pool: BufferPool::new(1 << 20),
         buffered: true,
         logs_in: true,
-        closed: ended.clone(),
+        closed: CancellationToken::new(),
+        ended: ended.clone(),
     };
-    tokio::spawn(Driver::new(stream, commands, shared, options).run());
+    tokio::spawn(Driver::new(stream, ends, options).run());
     link.set_versions([(17, (0, 1)), (36, (0, 2))].into());
     let login = Login::load(SaslConfig::plain("me", Secret::new("marker"))).unwrap();
     let renewal = Renewal {

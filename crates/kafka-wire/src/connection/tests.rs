@@ -12,7 +12,11 @@ use super::buffers::BufferPool;
 use super::driver::{Driver, DriverOptions};
 use super::fake::{Seen, framed, parse};
 use super::link::{Link, Pending, RawRequest};
+use super::parting::Leftover;
 use crate::error::{ConnectionError, Error};
+
+#[path = "parting_tests.rs"]
+mod parting;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(240);
@@ -27,7 +31,7 @@ struct Bench {
 
 fn bench(buffer: usize) -> Bench {
     let (stream, peer) = tokio::io::duplex(buffer);
-    let (link, commands, shared) = Link::new("broker 1 at test:1".into());
+    let (link, ends) = Link::new("broker 1 at test:1".into());
     let closed = CancellationToken::new();
     let options = DriverOptions {
         client_id: "me".into(),
@@ -37,8 +41,9 @@ fn bench(buffer: usize) -> Bench {
         buffered: false,
         logs_in: false,
         closed: closed.clone(),
+        ended: CancellationToken::new(),
     };
-    tokio::spawn(Driver::new(stream, commands, shared, options).run());
+    tokio::spawn(Driver::new(stream, ends, options).run());
     Bench { link, peer, closed }
 }
 

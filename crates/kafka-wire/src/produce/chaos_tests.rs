@@ -1,8 +1,9 @@
 //! A producer against a broker that loses, delays and refuses at random, as fast as memory allows. It checks sequence
-//! numbers as real ones do, and may append a request long after its connection has ended; or it forgets producers at any
-//! time, as real ones do when records are old, and then nothing but the producer's own order helps.
+//! numbers as real ones do, and may append a request long after its connection was cut; or it forgets producers at any
+//! time, as real ones do when records are old, and then nothing but the producer's own order helps. A connection that the
+//! producer has given up it ends only behind the last request on it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ mod limits;
 const TOPIC: &str = "t";
 const PARTITIONS: usize = 6;
 const BATCHES: usize = 60;
+/// How long the producer waits for an answer; it adds as much for the way.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The log of one partition, and what its broker remembers of the producer.
 #[derive(Default)]
@@ -96,6 +99,8 @@ struct Broker {
     forgetful: bool,
     /// Connections on which nothing is answered any more: answers come in order, so none can be left out.
     silent: HashSet<usize>,
+    /// Requests that were left lying for a while: the correlation id of the only one on each of these connections.
+    left_lying: HashMap<usize, i32>,
     port: u16,
     logs: Vec<Log>,
 }
@@ -107,6 +112,7 @@ impl Broker {
             faults,
             forgetful,
             silent: HashSet::new(),
+            left_lying: HashMap::new(),
             port,
             logs: (0..PARTITIONS).map(|_| Log::default()).collect(),
         }
@@ -203,17 +209,23 @@ impl Broker {
 
     fn produce(&mut self, seen: &Seen) -> Reply {
         let request: ProduceRequest = seen.read();
-        // What is late or refused may be overtaken, once the producer is forgotten: no client can help that.
+        // What was cut and comes late, or is refused, may be overtaken once the producer is forgotten: no client can help
+        // that.
         let fates: &[u32] = if self.forgetful {
-            &[0, 4, 5]
+            &[0, 4, 5, 6]
         } else {
-            &[0, 1, 2, 3, 4, 5]
+            &[0, 1, 2, 3, 4, 5, 6]
         };
-        let fate = if self.random.random_range(0..100) < self.faults {
+        let lay = self.left_lying.get(&seen.connection) == Some(&seen.correlation_id);
+        let fate = if !lay && self.random.random_range(0..100) < self.faults {
             fates[self.random.random_range(0..fates.len())]
         } else {
             100
         };
+        if fate == 6 && !self.left_lying.contains_key(&seen.connection) {
+            self.left_lying.insert(seen.connection, seen.correlation_id);
+            return Reply::Later(3 * PATIENCE);
+        }
         let mut answers = Vec::new();
         for partition in &request.topic_data[0].partition_data {
             let log = &mut self.logs[partition.index as usize];
@@ -284,7 +296,7 @@ async fn run(seed: u64, faults: u32, forgetful: bool) {
     let cluster = Cluster::connect(config).await.unwrap();
     let options = ProducerOptions {
         connections_per_broker: 2,
-        request_timeout: Duration::from_millis(50),
+        request_timeout: PATIENCE,
         max_request_bytes: 400,
         ..ProducerOptions::default()
     };

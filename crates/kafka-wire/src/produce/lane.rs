@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::doubt::Doubt;
 use super::partition::{Next, Partition};
 use super::queue::{LaneQueue, Load, Sent};
 use super::request::{self, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
@@ -96,7 +97,7 @@ impl Lane {
             api_key: KEY,
             version,
             body,
-            timeout: timeout + MARGIN.min(timeout),
+            timeout: self.answer_timeout(),
             guard: None,
         };
         match link.start_raw(raw) {
@@ -118,6 +119,12 @@ impl Lane {
                 None
             }
         }
+    }
+
+    /// How long the answer may take.
+    fn answer_timeout(&self) -> Duration {
+        let timeout = self.shared.options.request_timeout;
+        timeout.saturating_add(MARGIN.min(timeout))
     }
 
     /// Bytes of a request's header: API, version, correlation id, client id, and the tagged fields of flexible requests.
@@ -168,6 +175,9 @@ impl Lane {
         let mut response = match response {
             Ok(response) => response,
             Err(error) => {
+                if matches!(error, Error::InDoubt { .. }) {
+                    self.doubted(&sent, &link);
+                }
                 self.lost(sent, bytes, &error).await;
                 return;
             }
@@ -188,6 +198,19 @@ impl Lane {
             };
             let next = sent.partition.answered(outcome);
             self.follow_up(sent.partition, next);
+        }
+    }
+
+    /// These batches may be appended for as long as the broker is not done with the connection.
+    fn doubted(&self, sent: &[Sent], link: &Link) {
+        let requests = u32::try_from(self.shared.options.requests_per_connection.max(1)).unwrap_or(u32::MAX);
+        let doubt = Doubt {
+            node: self.queue.node,
+            link: link.clone(),
+            patience: self.answer_timeout().saturating_mul(requests),
+        };
+        for Sent { partition, .. } in sent {
+            partition.doubts(doubt.clone());
         }
     }
 

@@ -4,12 +4,15 @@
 //! PartitionWriter -> ledger -> lane (a connection; requests combine partitions) -> broker
 //!                      ^                                                             |
 //!                      +--- acknowledged: the offset must be the expected one -------+
-//!                      +--- anything else: settle (read the end of the log), send the rest again
+//!                      +--- anything else: wait until the broker is done with what is in doubt, settle (read the end of
+//!                           the log), send the rest again
 //! ```
 //!
 //! The broker's idempotence is used but not relied on (see `settle.rs`). What is relied on: nobody else writes to the
-//! partition, so every batch has one offset that it can get, and the log can be compared with what was sent.
+//! partition, so every batch has one offset that it can get, and the log can be compared with what was sent; and a broker
+//! that has ended a connection appends nothing more of it (see `doubt.rs`).
 
+mod doubt;
 mod lane;
 mod ledger;
 mod limit;

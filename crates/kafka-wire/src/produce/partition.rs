@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::doubt::Doubt;
 use super::ledger::{Answered, Ledger};
 use super::queue::LaneQueue;
 use super::request::ProduceEntry;
@@ -47,6 +48,8 @@ struct State {
     streak: Streak,
     /// How long to wait before the log is looked at.
     pause: Duration,
+    /// What has to end before the log is looked at.
+    doubt: Option<Doubt>,
     /// New producer epochs since the last acknowledgement.
     renewals: u32,
 }
@@ -95,6 +98,7 @@ impl Partition {
             request: 0,
             streak: Streak::new(limits),
             pause: Duration::ZERO,
+            doubt: None,
             renewals: 0,
         };
         Self {
@@ -283,6 +287,21 @@ impl Partition {
     /// How long to wait before the log is looked at.
     pub(super) fn pause(&self) -> Duration {
         self.lock().pause
+    }
+
+    /// Notes where batches were lost. Comes before the answer that says so.
+    pub(super) fn doubts(&self, doubt: Doubt) {
+        self.lock().doubt = Some(doubt);
+    }
+
+    /// Where batches were lost, unless that is over.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        self.lock().doubt.clone()
+    }
+
+    /// What was lost will not come any more.
+    pub(super) fn doubt_is_over(&self) {
+        self.lock().doubt = None;
     }
 
     /// Notes that looking at the log failed.

@@ -6,9 +6,10 @@
 //! tells the end of the leader's log, above the high watermark): everything up to that end has to become readable, and to
 //! be what was sent.
 //!
-//! A request that is still in some broker's socket may be appended after that. That is why what is missing is sent again
-//! with the same bytes and sequence numbers: whichever copy comes second is recognised as a duplicate, and the answer to
-//! it names the offset of the first.
+//! A request that is still in the broker's socket must not be appended after that, so the broker has to be done with the
+//! connection first (`doubt.rs`). What is missing is sent again with the same bytes and sequence numbers all the same:
+//! where something between has cut the connection, the broker may not know yet, and whichever copy comes second is
+//! recognised as a duplicate, if the producer is not forgotten by then; the answer to it names the offset of the first.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -108,11 +108,7 @@ impl Shared {
             if partition.is_failed() {
                 return Ok(());
             }
-            let outcome = {
-                let _turn = self.settling.acquire().await;
-                settle(&self.cluster, partition).await
-            };
-            let error = match outcome {
+            let error = match self.look(partition).await {
                 Ok(node) => {
                     let Some(lane) = self.lane(node) else {
                         return Err(Error::Closed);
@@ -126,5 +122,15 @@ impl Shared {
             tracing::debug!(partition = %partition.name, %error, "the end of the log is not known yet");
             partition.failed_to_settle(error)?;
         }
+    }
+
+    /// Looks at the log once. Returns the node id of the leader.
+    async fn look(&self, partition: &Arc<Partition>) -> Result<i32, Error> {
+        if let Some(doubt) = partition.doubt() {
+            doubt.ends(&self.cluster, partition).await?;
+            partition.doubt_is_over();
+        }
+        let _turn = self.settling.acquire().await;
+        settle(&self.cluster, partition).await
     }
 }

@@ -7,6 +7,7 @@
 
 mod appending;
 mod commits;
+mod endings;
 mod idempotence;
 mod logs;
 mod markers;

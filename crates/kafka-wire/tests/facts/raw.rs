@@ -9,25 +9,31 @@ use tokio::net::TcpStream;
 
 use crate::support::Broker;
 
-/// Sends a request to the only broker.
-pub(crate) async fn call<R: Request>(broker: &Broker, version: i16, request: &R) -> R::Response {
+/// A request with its length and header.
+pub(crate) fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Vec<u8> {
     let header = RequestHeader::default()
         .with_request_api_key(R::KEY)
         .with_request_api_version(version)
-        .with_correlation_id(7)
+        .with_correlation_id(correlation_id)
         .with_client_id(Some(StrBytes::from_static_str("facts")));
     let mut frame = BytesMut::new();
     header.encode(&mut frame, R::header_version(version)).unwrap();
     request.encode(&mut frame, version).unwrap();
+    let length = u32::try_from(frame.len()).unwrap();
+    [&length.to_be_bytes()[..], &frame].concat()
+}
 
-    let mut socket = TcpStream::connect(&broker.kafka.bootstrap_servers()[0])
+/// A connection to the only broker.
+pub(crate) async fn connect(broker: &Broker) -> TcpStream {
+    TcpStream::connect(&broker.kafka.bootstrap_servers()[0])
         .await
-        .unwrap();
-    socket
-        .write_i32(i32::try_from(frame.len()).unwrap())
-        .await
-        .unwrap();
-    socket.write_all(&frame).await.unwrap();
+        .unwrap()
+}
+
+/// Sends a request to the only broker.
+pub(crate) async fn call<R: Request>(broker: &Broker, version: i16, request: &R) -> R::Response {
+    let mut socket = connect(broker).await;
+    socket.write_all(&frame(version, 7, request)).await.unwrap();
     let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
     socket.read_exact(&mut answer).await.unwrap();
 

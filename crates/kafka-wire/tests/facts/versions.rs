@@ -3,7 +3,7 @@
 use testkit::{ClusterOptions, GroupProtocol};
 
 use crate::support::Broker;
-use crate::{appending, commits, idempotence, logs, markers};
+use crate::{appending, commits, endings, idempotence, logs, markers};
 
 async fn facts_of_every_release(broker: &Broker) {
     idempotence::our_producer_gets_an_id(broker).await;
@@ -20,6 +20,7 @@ async fn facts_of_every_release(broker: &Broker) {
     markers::look_ups_by_time_land_early(broker).await;
     commits::commits_of_non_members(broker, &[GroupProtocol::Classic]).await;
     commits::what_is_checked(broker).await;
+    endings::an_end_is_seen_behind_all_requests(broker).await;
 }
 
 #[tokio::test]

@@ -278,6 +278,31 @@ async fn lost_answers_of_a_broker_that_forgets_the_producer_meanwhile() {
     holds_exactly_once(&bench, "old-and-lost", 0, 300).await;
 }
 
+/// Requests that are under way for longer than the client waits, to a broker that has forgotten the producer when they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_arrives_long_after_it_was_given_up() {
+    let bench = proxied().await;
+    let proxy = bench.kafka.proxy(0).unwrap();
+    for (skip, topic) in [(0, "late-first-request"), (3, "late-requests")] {
+        bench.create(topic, 1).await;
+        let cluster = bench.connect().await;
+        let producer = Producer::start(&cluster, impatient()).await.unwrap();
+        let underway = Duration::from_secs(6);
+        let late = RequestFault::DelayRequest(underway);
+        let handle = proxy.add(Rule::request(api_key::PRODUCE, late).skip(skip));
+        let writing = tokio::spawn(async move {
+            let batches = batches(0, 30, 10, kafka_wire::batch::Codec::None);
+            write(&producer, topic, 0, batches).await
+        });
+        handle.wait_for_hits(1, Duration::from_secs(60)).await.unwrap();
+        let arrives = tokio::time::Instant::now() + underway;
+        assert_eq!(writing.await.unwrap().unwrap(), 300);
+        // Whoever did not wait for it, finds it in the log now.
+        tokio::time::sleep_until(arrives + Duration::from_secs(1)).await;
+        holds_exactly_once(&bench, topic, 0, 300).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
     let bench = proxied().await;

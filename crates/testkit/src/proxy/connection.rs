@@ -29,7 +29,8 @@ struct Parcel {
 /// What is to happen to responses, by correlation id.
 type Expected = Mutex<HashMap<i32, RequestFault>>;
 
-/// Serves a connection until one side closes it or a rule cuts it.
+/// Serves a connection until the broker closes it or a rule cuts it. When the client does, the broker is told behind all
+/// that is on its way to it, and what it has to say until it closes, too, is passed on.
 pub(super) async fn serve(
     client: TcpStream,
     number: u64,
@@ -55,8 +56,8 @@ pub(super) async fn serve(
         tokio::try_join!(read, write(to_client, client_parcels, Direction::ToClient, rules))
     };
     tokio::select! {
-        ended = requests => ended.map(|_| ()),
-        ended = responses => ended.map(|_| ()),
+        Err(cut) = requests => Err(cut),
+        ended = responses => ended.map(drop),
         _ = cuts.changed() => Ok(()),
     }
 }
@@ -174,7 +175,8 @@ async fn write(
             return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
         }
     }
-    Ok(())
+    pass_stall(direction, rules).await;
+    to.shutdown().await
 }
 
 async fn pass_stall(direction: Direction, rules: &Rules) {

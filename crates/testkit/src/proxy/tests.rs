@@ -254,6 +254,36 @@ async fn bytes_that_are_no_frames_pass_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_no_more_is_still_answered_and_the_peer_learns_of_it_behind_its_requests() {
+    let (proxy, mut stream) = set_up().await;
+    proxy.add(Rule::request(api_key::FETCH, RequestFault::DelayRequest(SHORT)));
+    proxy.add(Rule::request(api_key::FETCH, RequestFault::DelayResponse(SHORT)));
+    for correlation in 1..=3 {
+        send(&mut stream, api_key::FETCH, correlation).await;
+    }
+    stream.shutdown().await.unwrap();
+    for correlation in 1..=3 {
+        assert_eq!(receive(&mut stream).await, answer(correlation));
+    }
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+/// Neither side may be believed to be done because the other one is.
+#[tokio::test]
+async fn the_end_of_the_peer_is_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = FaultProxy::start(listener.local_addr().unwrap()).unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut peer, _) = listener.accept().await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    assert!(nothing_comes(&mut stream).await);
+    assert_eq!(proxy.connections(), 1);
+    drop(peer);
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn the_end_of_the_proxy_cuts_its_connections() {
     let (proxy, mut stream) = set_up().await;
     send(&mut stream, api_key::FETCH, 1).await;
