@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use segment_format::manifest::{Gap, GapCause, Manifest, Partition, Segment, SegmentId, TopicChange};
-use segment_format::{BackupSet, Commit, Error, MergePolicy, Opening, Result, TopicId};
+use segment_format::{BackupSet, CapturedGroups, Commit, Error, MergePolicy, Opening, Result, TopicId};
 
 use crate::manifest::{BACKUP_ID, small_commit, small_manifest};
 
@@ -298,15 +298,27 @@ fn an_inconsistent_commit_is_not_planned() {
 #[test]
 fn time_does_not_go_back() {
     let mut set = BackupSet::empty(BACKUP_ID);
-    for created_at in [50, 40, 60] {
+    // With a clock that is put back; the third commit is in the midst of a run.
+    for (at, captured_at, then) in [
+        (50, Some(45), (50, Some(45))),
+        (40, Some(35), (50, Some(45))),
+        (60, None, (60, Some(45))),
+        (70, Some(65), (70, Some(65))),
+    ] {
         let mut commit = Commit {
-            created_at,
+            created_at: at,
+            source_cluster_id: Some(at.to_string()),
+            complete: captured_at.is_some(),
             ..Commit::default()
         };
-        commit.offset_headers = created_at == 40;
+        commit.groups = captured_at.map(|captured_at| CapturedGroups {
+            captured_at,
+            groups: vec![],
+        });
         let planned = set.plan_commit(commit).unwrap().unwrap();
         let (manifest, _) = Manifest::decode(&Bytes::clone(planned.bytes())).unwrap();
-        assert_eq!(manifest.facts.created_at, created_at.max(50));
+        let facts = manifest.facts;
+        assert_eq!((facts.created_at, facts.groups_captured_at), then);
         set.apply(planned).unwrap();
     }
 }
