@@ -101,6 +101,8 @@ pub struct PartitionDescription {
     pub partition: i32,
     /// The first offset that the source had.
     pub log_start_offset: i64,
+    /// Whether that is not known yet, as nobody could be asked for it.
+    pub start_unknown: bool,
     /// The first offset that is not covered.
     pub end_offset: i64,
     /// Records.
@@ -242,6 +244,7 @@ fn topics(set: &BackupSet) -> Vec<TopicDescription> {
             .map(|partition| PartitionDescription {
                 partition: partition.partition,
                 log_start_offset: partition.log_start_offset,
+                start_unknown: partition.start_unknown,
                 end_offset: partition.end_offset,
                 records: partition.records,
                 bytes: bytes.get(&(number, partition.partition)).copied().unwrap_or(0),

@@ -184,13 +184,12 @@ fn objects(report: &VerifyReport, text: &mut String) {
 }
 
 fn trouble(partition: &PartitionReport) -> Option<String> {
-    let trouble = partition.trouble.as_ref()?;
-    Some(format!(
-        "{} is covered up to offset {}: {}",
-        name(partition),
-        partition.end_offset,
-        visible(trouble)
-    ))
+    let trouble = visible(partition.trouble.as_ref()?);
+    let (name, end) = (name(partition), partition.end_offset);
+    Some(match partition.log_start_offset == end {
+        true => format!("nothing of {name} is covered: {trouble}"),
+        false => format!("{name} is covered up to offset {end}: {trouble}"),
+    })
 }
 
 fn gaps(partition: &PartitionReport) -> impl Iterator<Item = String> + '_ {
