@@ -233,8 +233,15 @@ impl<'a> Catalog<'a> {
 
     /// The error that says which backups there are.
     pub(crate) async fn unknown(&self, backup_id: &str) -> Error {
-        let known = match self.backups().await {
-            Ok(found) => known_names(
+        let storage = &self.context.storage;
+        let found = match storage.exists().await {
+            Ok(false) => Ok(None),
+            Ok(true) => self.backups().await.map(Some),
+            Err(error) => Err(error.into()),
+        };
+        let known = match found {
+            Ok(None) => "the folder does not exist: correct its path, or make a backup first".to_owned(),
+            Ok(Some(found)) => known_names(
                 "backups there",
                 &found.into_iter().map(|b| b.backup_id).collect::<Vec<_>>(),
             ),

@@ -135,7 +135,7 @@ pub struct GroupDescription {
 ///
 /// # Errors
 ///
-/// When the storage cannot be listed, or the context was cancelled.
+/// When the storage cannot be listed, its folder does not exist, or the context was cancelled.
 pub async fn list(context: &Context) -> Result<Vec<BackupEntry>> {
     context.unless_cancelled(list_all(context)).await?
 }
@@ -153,6 +153,12 @@ async fn list_all(context: &Context) -> Result<Vec<BackupEntry>> {
             backup_id: backup.backup_id,
             newest,
             problem,
+        });
+    }
+    // A path that is misspelt is not a storage without backups.
+    if entries.is_empty() && !context.storage.exists().await? {
+        return Err(Error::NoPlace {
+            place: context.storage.describe(),
         });
     }
     Ok(entries)

@@ -64,6 +64,10 @@ fn text(report: &VerifyReport) -> String {
         &mut text,
     );
     section("What to do", advice(report), &mut text);
+    if report.never_complete == Some(true) {
+        text += "\nNo run of this backup was ever complete: it has no consumer groups, and topics and records may be missing. A restore \
+                 refuses it without `restore.allow_incomplete_backup: true`. Let a run of the backup come to its end.\n";
+    }
     text
 }
 
