@@ -11,9 +11,11 @@ const ENOUGH: &str = "enough";
 /// Of the rights on topics these have the ones of their name only.
 const DESCRIBE: &str = "describe";
 const READ: &str = "read";
+/// Has all rights on topics, and that on the cluster instead of those on groups.
+const CLUSTER: &str = "cluster";
 
 async fn cluster() -> (Cluster, JavaClient) {
-    let users = [ENOUGH, DESCRIBE, READ].map(|user| (user.to_owned(), format!("{user}-secret")));
+    let users = [ENOUGH, DESCRIBE, READ, CLUSTER].map(|user| (user.to_owned(), format!("{user}-secret")));
     let options = ClusterOptions::new()
         .listener("LOGIN", "SASL_PLAINTEXT")
         .mechanisms("LOGIN", &[Mechanism::Plain(users.to_vec())])
@@ -114,10 +116,13 @@ async fn a_backup_needs_these_rights_and_names_the_one_that_is_missing() {
         grant(&java, user, "GROUP", "*", "DESCRIBE").await;
     }
     grant(&java, ENOUGH, "TOPIC", "orders-*", "DESCRIBE_CONFIGS").await;
+    grant(&java, CLUSTER, "TOPIC", "orders-*", "READ").await;
+    grant(&java, CLUSTER, "TOPIC", "orders-*", "DESCRIBE_CONFIGS").await;
+    grant(&java, CLUSTER, "CLUSTER", "kafka-cluster", "DESCRIBE").await;
     grant(&java, DESCRIBE, "TOPIC", "orders-*", "DESCRIBE").await;
     grant(&java, DESCRIBE, "TOPIC", "orders-*", "DESCRIBE_CONFIGS").await;
 
-    all_are_known(&cluster, 7).await;
+    all_are_known(&cluster, 10).await;
 
     // The rights of the documentation are enough, and those that are not granted are not noticed.
     says(&backups.run(ENOUGH, &["*"]).await, 0, &[]);
@@ -150,6 +155,13 @@ async fn a_backup_needs_these_rights_and_names_the_one_that_is_missing() {
         "those that may not be described are not there"
     );
 
+    // Who may see all groups of the cluster hears of those whose positions are not to be read.
+    let ran = backups.run(CLUSTER, &["orders-*"]).await;
+    assert_ne!(ran.code, Some(0), "{ran:#?}");
+    for told in ["shop", "GROUP_AUTHORIZATION_FAILED"] {
+        assert!(ran.stderr.contains(told), "{told}: {ran:#?}");
+    }
+
     a_hidden_topic_is_not_a_missing_one(&java, &backups).await;
 }
 
@@ -162,7 +174,7 @@ async fn a_hidden_topic_is_not_a_missing_one(java: &JavaClient, backups: &Backup
 
     // One that is in the backup already, and is hidden from now on.
     set(java, ENOUGH, "TOPIC", "orders-us", "DESCRIBE", "DENY").await;
-    all_are_known(backups.cluster, 8).await;
+    all_are_known(backups.cluster, 11).await;
     let ran = backups.run(ENOUGH, &["orders-*"]).await;
     says(
         &ran,

@@ -117,6 +117,15 @@ async fn one_that_stays_away(cluster: &Cluster, java: &JavaClient) {
     let trouble = &state.trouble;
     assert!(trouble.as_ref().unwrap().contains("no leader"), "{trouble:?}");
     assert!(state.start_unknown, "{state:?}");
+    for (command, says) in [
+        ("describe", "partition 0: nothing yet, its start is not known"),
+        ("verify", "nothing of alone-0 is covered: it has no leader"),
+    ] {
+        let ran = work
+            .run(&[command, "--backup-id", "away", "--config", "backup.yaml"])
+            .await;
+        assert!(ran.stdout.contains(says), "{ran:#?}");
+    }
     // Many cycles with nothing new.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let later = Stored::open(&folder, "away").await.unwrap();
