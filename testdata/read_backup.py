@@ -340,7 +340,12 @@ class State:
         what = "partition %d of topic %d" % (key[1], key[0])
         require(key[0] in self.topics, f"{what}: no such topic")
         new = dict(entry, first_offset=None, last_offset=None, records=0, gaps=[], end_offset=entry["log_start_offset"])
-        check_partition(what, self.partitions.get(key, new), entry, sorted(pieces))
+        before = self.partitions.get(key, new)
+        if before.get("start_unknown"):
+            before = new
+        elif before is not new:
+            require(not entry.get("start_unknown"), f"{what}: its start was known")
+        check_partition(what, before, entry, sorted(pieces))
         self.partitions[key] = entry
 
     def apply_group(self, change):
@@ -368,6 +373,10 @@ def check_partition(what, before, now, pieces):
     require(gaps[: len(before["gaps"])] == before["gaps"], f"{what}: gaps of before")
     inside = all(0 <= gap["from"] < gap["to"] <= now["end_offset"] for gap in gaps)
     require(inside and all(left["to"] <= right["from"] for left, right in zip(gaps, gaps[1:])), f"{what}: gaps")
+    if now.get("start_unknown"):
+        counted = now["records"] or now["aborted_records"] or now["control_batches"] or gaps
+        covers = counted or now["end_offset"] != now["log_start_offset"] or now["last_leader_epoch"] is not None
+        require(not covers, f"{what}: something is covered, but its start is not known")
 
 
 def list_state(manifest, state):
@@ -383,8 +392,9 @@ def list_state(manifest, state):
                 continue
             gaps = "".join(f", gap {gap['from']} to {gap['to']} ({gap['cause']})" for gap in partition["gaps"])
             trouble = f", trouble: {partition['trouble']}" if partition["trouble"] else ""
+            start = "?" if partition.get("start_unknown") else partition["log_start_offset"]
             print(
-                f"    partition {partition['partition']}: {partition['log_start_offset']} to {partition['end_offset']},"
+                f"    partition {partition['partition']}: {start} to {partition['end_offset']},"
                 f" stored {partition['first_offset']} to {partition['last_offset']},"
                 f" {partition['records']} records{gaps}{trouble}"
             )

@@ -8,6 +8,9 @@ use crate::concurrent::map_bounded;
 use crate::context::Context;
 use crate::error::{Error, Result, known_names};
 
+#[cfg(test)]
+mod tests;
+
 /// A manifest or mapping larger than this is not read: it would not be one of ours.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 
@@ -75,38 +78,39 @@ impl<'a> Catalog<'a> {
         self.open_named(backup_id, &name).await
     }
 
-    /// A backup set as it was at `time`, in milliseconds since 1970 UTC: the newest generation that is not after it. Reads
-    /// few manifests, however many there are.
+    /// A backup set with the positions of groups as of `time`, in milliseconds since 1970 UTC: the newest generation whose
+    /// positions were not read after it, whenever it was committed. Reads few manifests, however many there are.
     ///
     /// # Errors
     ///
-    /// [`Error::NoGroupsThen`] when no run had come to its end by then, so that there are no positions of groups.
+    /// [`Error::NoGroupsThen`] when no positions had been read by then that a run has committed at its end.
     pub(crate) async fn open_as_of(&self, backup_id: &str, time: i64) -> Result<BackupSet> {
         let manifests = self.manifests(backup_id).await?;
-        // Newest first, and times never go back: those before `low` are after `time`.
+        let captured_at = async |name: &str| Ok::<_, Error>(self.facts_of(name).await?.groups_captured_at);
+        // Newest first. The time at which positions were read never goes back, and older generations may have none: those before
+        // `low` have later ones.
         let (mut low, mut high) = (0, manifests.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let facts = self.facts_of(&manifests[middle]).await?;
-            if facts.created_at > time {
+            if captured_at(&manifests[middle]).await? > Some(time) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        let then = match manifests.get(low) {
-            Some(name) => self.open_named(backup_id, name).await?,
-            None => BackupSet::empty(backup_id),
-        };
-        if then.facts().groups_captured_at.is_some() {
-            return Ok(then);
+        if let Some(name) = manifests.get(low) {
+            let then = self.open_named(backup_id, name).await?;
+            if then.facts().groups_captured_at.is_some() {
+                return Ok(then);
+            }
         }
-        let known = match manifests.last() {
-            Some(oldest) => format!(
-                "its first commit was at {}, and no run had come to its end by then",
-                self.facts_of(oldest).await?.created_at
-            ),
-            None => "it has no commit".to_owned(),
+        let first = match low.checked_sub(1).and_then(|next| manifests.get(next)) {
+            Some(name) => captured_at(name).await?,
+            None => None,
+        };
+        let known = match first {
+            Some(first) => format!("the first that it has were read at {first}"),
+            None => "it has none at all, as no run has come to its end".to_owned(),
         };
         Err(Error::NoGroupsThen {
             backup_id: backup_id.to_owned(),
@@ -229,8 +233,15 @@ impl<'a> Catalog<'a> {
 
     /// The error that says which backups there are.
     pub(crate) async fn unknown(&self, backup_id: &str) -> Error {
-        let known = match self.backups().await {
-            Ok(found) => known_names(
+        let storage = &self.context.storage;
+        let found = match storage.exists().await {
+            Ok(false) => Ok(None),
+            Ok(true) => self.backups().await.map(Some),
+            Err(error) => Err(error.into()),
+        };
+        let known = match found {
+            Ok(None) => "the folder does not exist: correct its path, or make a backup first".to_owned(),
+            Ok(Some(found)) => known_names(
                 "backups there",
                 &found.into_iter().map(|b| b.backup_id).collect::<Vec<_>>(),
             ),

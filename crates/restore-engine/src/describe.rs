@@ -101,6 +101,8 @@ pub struct PartitionDescription {
     pub partition: i32,
     /// The first offset that the source had.
     pub log_start_offset: i64,
+    /// Whether that is not known yet, as nobody could be asked for it.
+    pub start_unknown: bool,
     /// The first offset that is not covered.
     pub end_offset: i64,
     /// Records.
@@ -133,7 +135,7 @@ pub struct GroupDescription {
 ///
 /// # Errors
 ///
-/// When the storage cannot be listed, or the context was cancelled.
+/// When the storage cannot be listed, its folder does not exist, or the context was cancelled.
 pub async fn list(context: &Context) -> Result<Vec<BackupEntry>> {
     context.unless_cancelled(list_all(context)).await?
 }
@@ -151,6 +153,12 @@ async fn list_all(context: &Context) -> Result<Vec<BackupEntry>> {
             backup_id: backup.backup_id,
             newest,
             problem,
+        });
+    }
+    // A path that is misspelt is not a storage without backups.
+    if entries.is_empty() && !context.storage.exists().await? {
+        return Err(Error::NoPlace {
+            place: context.storage.describe(),
         });
     }
     Ok(entries)
@@ -242,6 +250,7 @@ fn topics(set: &BackupSet) -> Vec<TopicDescription> {
             .map(|partition| PartitionDescription {
                 partition: partition.partition,
                 log_start_offset: partition.log_start_offset,
+                start_unknown: partition.start_unknown,
                 end_offset: partition.end_offset,
                 records: partition.records,
                 bytes: bytes.get(&(number, partition.partition)).copied().unwrap_or(0),

@@ -79,6 +79,15 @@ pub enum Error {
         /// Which it has, in words.
         known: String,
     },
+    /// The place that is to hold backups is not there.
+    #[error(
+        "{place} does not exist: correct its path (`--storage-path`, or `storage.path` and `storage.prefix`). The first backup \
+         makes it"
+    )]
+    NoPlace {
+        /// The storage.
+        place: String,
+    },
     /// No such backup set.
     #[error("there is no backup `{backup_id}` in {place}; {known}")]
     UnknownBackup {

@@ -30,6 +30,12 @@ impl<'a> TopicSelection<'a> {
         (named || (!internal && self.include.is_match(topic))) && !self.exclude.is_match(topic)
     }
 
+    /// The topics that are meant by their full names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
+        let full = self.wanted.include.iter().filter(|entry| !has_wildcard(entry));
+        full.map(String::as_str).filter(|name| self.contains(name, true))
+    }
+
     /// An include entry that names a topic in full and finds none is an error: a backup or restore without it would look
     /// complete. For one with wildcards that finds none, a warning is returned.
     pub(crate) fn check_every_entry(&self, place: &str, all: &[String]) -> Result<Vec<String>> {
@@ -41,7 +47,7 @@ impl<'a> TopicSelection<'a> {
             if all.iter().any(|topic| topic == entry || glob.is_match(topic)) {
                 continue;
             }
-            if entry.contains(['*', '?', '[', '{']) {
+            if has_wildcard(entry) {
                 warnings.push(format!("`{entry}` matches no topic of {place}"));
             } else {
                 return Err(Error::NoTopicMatches {
@@ -64,6 +70,10 @@ impl<'a> TopicSelection<'a> {
             known: known_names("topics", all),
         }
     }
+}
+
+fn has_wildcard(entry: &str) -> bool {
+    entry.contains(['*', '?', '[', '{'])
 }
 
 fn set(globs: &[String]) -> Result<GlobSet> {
@@ -103,5 +113,12 @@ mod tests {
         let all = TopicSelection::new(&everything).unwrap();
         assert!(all.contains("a.b-c_d", false));
         assert!(!all.contains("__consumer_offsets", true));
+        assert!(all.named().next().is_none());
+        let wanted = topics(
+            &["orders-*", "a", "b{1,2}", "__consumer_offsets", "c-tmp"],
+            &["*-tmp"],
+        );
+        let selection = TopicSelection::new(&wanted).unwrap();
+        assert!(selection.named().eq(["a", "__consumer_offsets"]));
     }
 }

@@ -86,7 +86,9 @@ fn topic_text(topic: &TopicDescription, text: &mut String) {
         *text += &format!("  {}={}\n", visible(key), visible(value));
     }
     for partition in &topic.partitions {
-        let offsets = if partition.log_start_offset == partition.end_offset {
+        let offsets = if partition.start_unknown {
+            "nothing yet, its start is not known".to_owned()
+        } else if partition.log_start_offset == partition.end_offset {
             format!("empty at offset {}", partition.end_offset)
         } else {
             format!(

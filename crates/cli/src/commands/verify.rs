@@ -64,6 +64,10 @@ fn text(report: &VerifyReport) -> String {
         &mut text,
     );
     section("What to do", advice(report), &mut text);
+    if report.never_complete == Some(true) {
+        text += "\nNo run of this backup was ever complete: it has no consumer groups, and topics and records may be missing. A restore \
+                 refuses it without `restore.allow_incomplete_backup: true`. Let a run of the backup come to its end.\n";
+    }
     text
 }
 
@@ -184,13 +188,12 @@ fn objects(report: &VerifyReport, text: &mut String) {
 }
 
 fn trouble(partition: &PartitionReport) -> Option<String> {
-    let trouble = partition.trouble.as_ref()?;
-    Some(format!(
-        "{} is covered up to offset {}: {}",
-        name(partition),
-        partition.end_offset,
-        visible(trouble)
-    ))
+    let trouble = visible(partition.trouble.as_ref()?);
+    let (name, end) = (name(partition), partition.end_offset);
+    Some(match partition.log_start_offset == end {
+        true => format!("nothing of {name} is covered: {trouble}"),
+        false => format!("{name} is covered up to offset {end}: {trouble}"),
+    })
 }
 
 fn gaps(partition: &PartitionReport) -> impl Iterator<Item = String> + '_ {

@@ -57,8 +57,19 @@ async fn backups_that_are_not_there() {
     );
     work.run(&["restore", "--config", "restore.yaml"])
         .await
-        .failed_saying(&["no-such", "there are no backups"]);
+        .failed_saying(&["no-such", "backups; the folder does not exist"]);
     let backups = work.backups().display().to_string();
+    // A path that is misspelt is no storage without backups.
+    let list = ["list", "--storage-path", &backups];
+    work.run(&list)
+        .await
+        .failed_saying(&[&backups, "does not exist", "--storage-path"]);
+    std::fs::create_dir(work.backups()).unwrap();
+    let listed = work.must(&list).await;
+    assert!(listed.stdout.contains("There is no backup in"), "{listed:?}");
+    work.run(&["restore", "--config", "restore.yaml"])
+        .await
+        .failed_saying(&["no-such", "there are no backups"]);
     let args = [
         "offset-mapping",
         "--backup-id",

@@ -8,6 +8,7 @@
 //! - [`killed`]: backups that are killed again and again, and restored elsewhere
 //! - [`s3`]: the guide's configurations, with their bucket
 //! - [`secured`]: a cluster that wants TLS and a login
+//! - [`rights`]: a cluster that grants rights to its users
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
 //!
 //! [`source`] fills a cluster with every kind of record, [`positions`] commits on every kind of edge, [`stored`] reads a
@@ -26,6 +27,7 @@ mod killed;
 mod positions;
 mod program;
 mod refusals;
+mod rights;
 mod s3;
 mod secured;
 mod source;

@@ -22,8 +22,6 @@ pub(super) struct PartitionReader {
     /// What the backup holds once everything that was handed to the segments is in it: `state.end_offset` is the next
     /// offset to be read.
     pub(super) state: Partition,
-    /// Whether it is new, and still open where reading begins.
-    pub(super) needs_start: bool,
     /// Where reading ends in this cycle.
     pub(super) end: i64,
     pub(super) largest_batch: u64,
@@ -41,12 +39,9 @@ impl PartitionReader {
         known: Option<Partition>,
         compression: Compression,
     ) -> Self {
-        let needs_start = known.is_none();
-        // Should its start remain unknown, the next cycle reads from 0, and notes what is not there any more.
-        let state = known.unwrap_or_else(|| Partition::empty(reference.partition, 0));
+        let state = known.unwrap_or_else(|| Partition::unknown(reference.partition));
         Self {
             topic,
-            needs_start,
             end: state.end_offset,
             source_id: reference.topic_id,
             is_leaderless: false,
@@ -57,6 +52,11 @@ impl PartitionReader {
             is_troubled: false,
             gap_is_open: false,
         }
+    }
+
+    /// Whether it is still open where reading begins: it is new, or nobody could be asked for it until now.
+    pub(super) fn needs_start(&self) -> bool {
+        self.state.start_unknown
     }
 
     /// What the backup holds, for a commit.
@@ -109,7 +109,7 @@ impl PartitionReader {
     }
 
     pub(super) fn remaining(&self) -> u64 {
-        match self.is_troubled {
+        match self.is_troubled || self.needs_start() {
             true => 0,
             false => u64::try_from(self.end - self.state.end_offset).unwrap_or(0),
         }
@@ -131,7 +131,6 @@ impl PartitionReader {
 
     /// Begins at `start`. Offsets before it are not part of the backup.
     pub(super) fn begin_at(&mut self, start: i64) {
-        self.needs_start = false;
         self.state = Partition::empty(self.reference.partition, start);
         self.end = start;
     }
@@ -275,6 +274,25 @@ mod tests {
             "the log was cut below offset 10",
             "the log was cut below offset 11"
         ));
+    }
+
+    #[test]
+    fn a_start_is_asked_for_until_it_is_known() {
+        let reference = PartitionRef::new("t", TopicId::ZERO, 0);
+        let next_cycle = |known| PartitionReader::new(0, reference.clone(), known, Compression::None);
+        let mut new = next_cycle(None);
+        assert!(new.needs_start());
+        new.end = 10;
+        assert_eq!(new.remaining(), 0, "nobody knows from where");
+        new.give_up("no leader".to_owned());
+        let mut again = next_cycle(Some(new.snapshot()));
+        assert!(again.needs_start());
+        again.begin_at(0);
+        assert_eq!(again.snapshot(), Partition::empty(0, 0));
+        // Found empty: that is a start, also when it has trouble before anything is read.
+        again.give_up("no leader".to_owned());
+        let known = next_cycle(Some(again.snapshot()));
+        assert!(!known.needs_start());
     }
 
     #[test]

@@ -54,9 +54,9 @@ impl<'a> Ranges<'a> {
         self.check_epochs(work, check_all_epochs).await;
     }
 
-    /// New partitions begin where the configuration says.
+    /// New partitions begin where the configuration says, and so do those for which nobody could be asked until now.
     async fn starts(&mut self, work: &mut Work) {
-        let new = work.names(|partition| partition.needs_start && self.asks(partition));
+        let new = work.names(|partition| partition.needs_start() && self.asks(partition));
         if new.is_empty() {
             return;
         }

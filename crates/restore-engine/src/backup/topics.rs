@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_wire::{Cluster, ConfigEntry, ConfigSource, Metadata, TopicFilter, TopicMetadata};
+use kafka_wire::{Cluster, ConfigEntry, ConfigSource, ErrorCode, Metadata, TopicFilter, TopicMetadata};
 use segment_format::manifest::{TimestampType, Topic};
 use segment_format::{BackupSet, TopicId};
 
@@ -59,55 +59,108 @@ pub(super) async fn describe(
     told: &BTreeSet<Warning>,
 ) -> Result<Described> {
     let backed_up: BTreeSet<&str> = set.topics().map(|topic| topic.name.as_str()).collect();
-    let (metadata, gone) = look(cluster, selection, &backed_up, told).await?;
+    let Seen {
+        metadata,
+        gone,
+        hidden,
+    } = look(cluster, selection, &backed_up, told).await?;
     let chosen: Vec<&TopicMetadata> = metadata
         .topics
         .values()
         .filter(|topic| selection.contains(&topic.name, topic.internal))
         .collect();
     let mut described = Described::default();
-    // A topic that is gone was once found by the entry that names it.
-    let named: BTreeSet<&str> = metadata.topics.keys().map(String::as_str).collect();
-    let known: Vec<String> = named.union(&backed_up).map(|&name| name.to_owned()).collect();
+    // A topic that is gone was once found by the entry that names it, and one that is hidden may be there.
+    let mut known: BTreeSet<&str> = metadata.topics.keys().map(String::as_str).collect();
+    known.extend(&backed_up);
+    known.extend(hidden.iter().map(String::as_str));
+    let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
     let unmatched = selection.check_every_entry("the source cluster", &known)?;
     described
         .warnings
         .extend(unmatched.into_iter().map(Warning::NoMatch));
     described.warnings.extend(gone);
-    if chosen.is_empty() && backed_up.is_empty() {
+    if chosen.is_empty() && backed_up.is_empty() && hidden.is_empty() {
         let public = metadata.topics.values().filter(|topic| !topic.internal);
         let all: Vec<String> = public.map(|topic| topic.name.clone()).collect();
         return Err(selection.nothing_matches("the source cluster", &all));
     }
     add_topics(cluster, set, &chosen, &mut described).await;
+    let hidden = hidden
+        .iter()
+        .map(|name| Trouble::of_topic(name, MAY_NOT_DESCRIBE.to_owned()));
+    described.troubles.extend(hidden);
     Ok(described)
 }
 
-/// The topics that there are, and which of the backup have gone. One that has just gone is looked for again: after a restart
-/// with ZooKeeper, brokers answer for a moment as if there were no topics.
+/// Brokers say the same of a topic that there is not, to who may not know whether there is.
+const MAY_NOT_DESCRIBE: &str = "the source cluster does not let this user see it, or whether it is there: grant the right \
+                                Describe on the topic (Read, which a backup needs as well, includes it). If it was deleted \
+                                on purpose, exclude it";
+
+/// What the source lets one see.
+struct Seen {
+    metadata: Metadata,
+    /// The topics of the backup that are not there any more.
+    gone: Vec<Warning>,
+    /// Topics that may not be seen: of the backup, or named in full by the selection.
+    hidden: Vec<String>,
+}
+
+/// The topics that there are. One that has just gone is looked for again: after a restart with ZooKeeper, brokers answer for a
+/// moment as if there were no topics.
 async fn look(
     cluster: &Cluster,
     selection: &TopicSelection<'_>,
     backed_up: &BTreeSet<&str>,
     told: &BTreeSet<Warning>,
-) -> Result<(Metadata, Vec<Warning>)> {
+) -> Result<Seen> {
     let mut looks = 0;
     loop {
-        let metadata = cluster
-            .metadata(TopicFilter::All)
-            .await
-            .map_err(Error::kafka("listing the topics of the source cluster"))?;
-        let gone: Vec<Warning> = backed_up
-            .iter()
-            .filter(|&&name| !metadata.topics.contains_key(name) && selection.contains(name, false))
-            .map(|&name| Warning::Gone(name.to_owned()))
+        let metadata = ask(cluster, TopicFilter::All).await?;
+        let before = backed_up.iter().copied();
+        let wanted: BTreeSet<&str> = before
+            .filter(|name| selection.contains(name, false))
+            .chain(selection.named())
+            .filter(|&name| !metadata.topics.contains_key(name))
+            .collect();
+        let hidden = hidden(cluster, &wanted).await?;
+        let is_gone = |name: &&str| backed_up.contains(name) && !hidden.iter().any(|hidden| hidden == name);
+        let gone: Vec<Warning> = wanted
+            .into_iter()
+            .filter(is_gone)
+            .map(|name| Warning::Gone(name.to_owned()))
             .collect();
         if looks == LOOKS_FOR_GONE || gone.iter().all(|warning| told.contains(warning)) {
-            return Ok((metadata, gone));
+            return Ok(Seen {
+                metadata,
+                gone,
+                hidden,
+            });
         }
         looks += 1;
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
+}
+
+/// Which of these topics may not be seen. A list of all topics leaves those out without a word; asked for by name, brokers
+/// tell.
+async fn hidden(cluster: &Cluster, names: &BTreeSet<&str>) -> Result<Vec<String>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = names.iter().map(|&name| name.to_owned()).collect();
+    let answers = ask(cluster, TopicFilter::Names(names))
+        .await?
+        .topics
+        .into_values();
+    let refused = answers.filter(|topic| topic.error == Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    Ok(refused.map(|topic| topic.name).collect())
+}
+
+async fn ask(cluster: &Cluster, topics: TopicFilter) -> Result<Metadata> {
+    let answer = cluster.metadata(topics).await;
+    answer.map_err(Error::kafka("listing the topics of the source cluster"))
 }
 
 async fn add_topics(

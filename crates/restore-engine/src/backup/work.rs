@@ -108,8 +108,8 @@ impl Work {
             let mut states: Vec<Partition> = Vec::new();
             while let Some(partition) = partitions.next_if(|partition| partition.topic == index) {
                 topic.largest_batch = topic.largest_batch.max(partition.largest_batch);
-                // Where it starts is said once, and for good.
-                if !partition.needs_start || partition.is_troubled() {
+                // Where it starts is still to be asked, unless that has failed: then it is there, without a start.
+                if !partition.needs_start() || partition.is_troubled() {
                     states.push(partition.snapshot());
                 }
             }

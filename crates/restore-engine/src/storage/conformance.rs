@@ -91,6 +91,7 @@ async fn listings_are_sorted_and_complete(storage: &dyn Storage) {
         ["b/10", "b/2", "b/c/1", "bb/1"]
     );
     assert_eq!(names(storage.list("b/1").await.unwrap()), ["b/10"]);
+    assert!(storage.exists().await.unwrap());
     assert_eq!(storage.list_folders("").await.unwrap(), ["a", "b", "bb"]);
     assert_eq!(storage.list_folders("b/").await.unwrap(), ["c"]);
     for (prefix, limit, first) in [

@@ -73,6 +73,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// but never less than they need to go on. Returns the bound; 0 when they hold nothing.
     fn limit_memory(&self, bytes: usize) -> usize;
 
+    /// Whether the place that is to hold objects is there: a folder in which nothing was ever stored may not be. Servers tell
+    /// by themselves, in every answer, when a bucket is not.
+    fn exists(&self) -> StorageFuture<'_, bool> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     /// For messages: "folder /backups".
     fn describe(&self) -> String;
 }

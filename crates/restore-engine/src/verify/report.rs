@@ -50,6 +50,9 @@ pub struct VerifyReport {
     pub created_at: Option<i64>,
     /// Whether the run that committed it had come to its end.
     pub complete: Option<bool>,
+    /// Whether no run had come to its end by then: there are no positions of groups, and a restore refuses it unless it is
+    /// told to take an incomplete backup. None when no generation opens.
+    pub never_complete: Option<bool>,
     /// How much of each segment was checked.
     pub depth: Depth,
     /// Which part of the segments, as `n/m`; all when none.
@@ -189,6 +192,7 @@ impl VerifyReport {
             generation: None,
             created_at: None,
             complete: None,
+            never_complete: None,
             depth: options.depth,
             sample: options.sample.map(|sample| sample.to_string()),
             manifests: 0,
@@ -208,6 +212,7 @@ impl VerifyReport {
         self.generation = Some(facts.generation);
         self.created_at = Some(facts.created_at);
         self.complete = Some(facts.complete);
+        self.never_complete = Some(facts.groups_captured_at.is_none());
     }
 
     /// Sorts what was found, and gives the verdict.

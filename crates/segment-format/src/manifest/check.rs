@@ -122,7 +122,17 @@ impl Partition {
             }
             _ => return inconsistent(place, "it has only one of first and last offset"),
         }
-        self.check_gaps(place)
+        self.check_gaps(place)?;
+        let nothing = Self {
+            trouble: self.trouble.clone(),
+            start_unknown: true,
+            ..Self::empty(self.partition, self.log_start_offset)
+        };
+        require(
+            !self.start_unknown || *self == nothing,
+            place,
+            "something is covered, but where it starts is not known",
+        )
     }
 
     fn check_gaps(&self, place: &str) -> Result<()> {

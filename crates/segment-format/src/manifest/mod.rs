@@ -45,7 +45,8 @@ pub struct Facts {
     /// Whether every partition is covered up to the end that it had when the groups' positions had been captured,
     /// except for partitions with trouble. Commits in the midst of a run say no, and keep the groups as they were.
     pub complete: bool,
-    /// When the positions of the groups were read, in milliseconds since 1970 UTC; none when they never were.
+    /// When the positions of the groups were read, in milliseconds since 1970 UTC; none when they never were. Never before
+    /// that of the generation before.
     pub groups_captured_at: Option<i64>,
 }
 

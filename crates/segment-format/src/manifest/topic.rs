@@ -64,6 +64,16 @@ pub struct Partition {
     pub gaps: Vec<Gap>,
     /// Why the last run could not cover the partition up to the end that it wanted; none when it could.
     pub trouble: Option<String>,
+    /// Whether the source could not be asked yet where the partition starts. Then nothing of it is covered,
+    /// `log_start_offset` says nothing, and a later commit says where it starts, once and for good. In a manifest it is there
+    /// only when it is true.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub start_unknown: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Partition {
@@ -81,6 +91,15 @@ impl Partition {
             control_batches: 0,
             gaps: Vec::new(),
             trouble: None,
+            start_unknown: false,
+        }
+    }
+
+    /// A partition that there is, and of which nobody could say yet where it starts.
+    pub fn unknown(partition: i32) -> Self {
+        Self {
+            start_unknown: true,
+            ..Self::empty(partition, 0)
         }
     }
 }

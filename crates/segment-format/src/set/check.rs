@@ -87,11 +87,16 @@ impl BackupSet {
             return inconsistent(place(), "segments hold the same offsets twice");
         }
         let (number, state) = (change.state.partition, &change.state);
-        let new;
-        let before = match self
+        let known = self
             .incarnation(change.topic)
             .and_then(|topic| topic.partition(number))
-        {
+            // One whose start nobody knew is as good as new: nothing was said of it that could be taken back.
+            .filter(|known| !known.start_unknown);
+        if known.is_some() && state.start_unknown {
+            return inconsistent(place(), "it was known before where it starts");
+        }
+        let new;
+        let before = match known {
             Some(known) => known,
             None => {
                 new = Partition::empty(number, state.log_start_offset);

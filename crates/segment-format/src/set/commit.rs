@@ -41,7 +41,7 @@ pub struct Commit {
 /// Consumer groups, and when their positions were read.
 #[derive(Debug, Clone, Default)]
 pub struct CapturedGroups {
-    /// Milliseconds since 1970 UTC.
+    /// Milliseconds since 1970 UTC. Like times of generations it never goes back.
     pub captured_at: i64,
     /// All groups, sorted by id (as bytes).
     pub groups: Vec<Group>,
@@ -136,7 +136,7 @@ impl BackupSet {
             source_cluster_id: commit.source_cluster_id.clone(),
             offset_headers: commit.offset_headers,
             complete: commit.complete,
-            groups_captured_at: captured_at.or(self.facts.groups_captured_at),
+            groups_captured_at: captured_at.max(self.facts.groups_captured_at),
         })
     }
 

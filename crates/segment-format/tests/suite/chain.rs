@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use segment_format::manifest::{Gap, GapCause, Manifest, Partition, Segment, SegmentId, TopicChange};
-use segment_format::{BackupSet, Commit, Error, MergePolicy, Opening, Result, TopicId};
+use segment_format::{BackupSet, CapturedGroups, Commit, Error, MergePolicy, Opening, Result, TopicId};
 
 use crate::manifest::{BACKUP_ID, small_commit, small_manifest};
 
@@ -95,6 +95,76 @@ fn a_partition_takes_nothing_back() {
             .partitions
             .push(segment_format::manifest::PartitionChange { topic: 2, state });
     });
+}
+
+/// The state of a topic's only partition, commit after commit: until one that cannot follow, with what is said of it.
+fn states(policy: MergePolicy, states: &[Partition]) -> (BackupSet, Option<String>) {
+    let mut set = BackupSet::empty(BACKUP_ID);
+    set.set_merge_policy(policy);
+    for state in states {
+        let mut commit = small_commit();
+        (commit.segments, commit.groups, commit.complete) = (vec![], None, false);
+        commit.topics.truncate(1);
+        commit.topics[0].partitions = vec![state.clone()];
+        match set.plan_commit(commit) {
+            Ok(planned) => set.apply(planned.unwrap()).unwrap(),
+            Err(error) => return (set, Some(error.to_string())),
+        }
+    }
+    (set, None)
+}
+
+#[test]
+fn where_a_partition_starts_is_said_once() {
+    let trouble = |state: Partition, text: &str| Partition {
+        trouble: Some(text.to_owned()),
+        ..state
+    };
+    let away = trouble(Partition::unknown(0), "no leader");
+    let away_still = trouble(Partition::unknown(0), "no answer");
+    let found = Partition::empty(0, 5);
+    let grown = Partition {
+        end_offset: 9,
+        ..found.clone()
+    };
+    // The source may have lost records before they were read, also the first ones.
+    let lost = Partition {
+        gaps: vec![Gap {
+            from: 5,
+            to: 9,
+            cause: GapCause::Retention,
+        }],
+        ..grown.clone()
+    };
+    let apart = MergePolicy {
+        floor_bytes: 0,
+        seal_bytes: 0,
+    };
+    for policy in [apart, MergePolicy::default()] {
+        for last in [&found, &grown, &lost] {
+            let (set, refused) = states(policy, &[away.clone(), away_still.clone(), last.clone()]);
+            assert_eq!(refused, None);
+            assert_eq!(set.topic("orders").unwrap().partition(0), Some(last));
+        }
+        // One that was found empty has a start, whatever trouble it has later.
+        let troubled = trouble(found.clone(), "no leader");
+        for later in [
+            Partition::empty(0, 6),
+            Partition::empty(0, 4),
+            away.clone(),
+            trouble(Partition::empty(0, 0), ""),
+        ] {
+            let (set, refused) = states(policy, &[away.clone(), troubled.clone(), later.clone()]);
+            assert!(refused.unwrap().contains("partition 0 of topic 1"), "{later:?}");
+            assert_eq!(set.generation(), 2);
+        }
+        let unknown_there = Partition {
+            start_unknown: true,
+            ..found.clone()
+        };
+        let (_, refused) = states(policy, &[found.clone(), unknown_there]);
+        assert!(refused.unwrap().contains("known before"));
+    }
 }
 
 fn rename_segment(manifest: &mut Manifest, change: impl FnOnce(&mut SegmentId)) {
@@ -298,15 +368,27 @@ fn an_inconsistent_commit_is_not_planned() {
 #[test]
 fn time_does_not_go_back() {
     let mut set = BackupSet::empty(BACKUP_ID);
-    for created_at in [50, 40, 60] {
+    // With a clock that is put back; the third commit is in the midst of a run.
+    for (at, captured_at, then) in [
+        (50, Some(45), (50, Some(45))),
+        (40, Some(35), (50, Some(45))),
+        (60, None, (60, Some(45))),
+        (70, Some(65), (70, Some(65))),
+    ] {
         let mut commit = Commit {
-            created_at,
+            created_at: at,
+            source_cluster_id: Some(at.to_string()),
+            complete: captured_at.is_some(),
             ..Commit::default()
         };
-        commit.offset_headers = created_at == 40;
+        commit.groups = captured_at.map(|captured_at| CapturedGroups {
+            captured_at,
+            groups: vec![],
+        });
         let planned = set.plan_commit(commit).unwrap().unwrap();
         let (manifest, _) = Manifest::decode(&Bytes::clone(planned.bytes())).unwrap();
-        assert_eq!(manifest.facts.created_at, created_at.max(50));
+        let facts = manifest.facts;
+        assert_eq!((facts.created_at, facts.groups_captured_at), then);
         set.apply(planned).unwrap();
     }
 }

@@ -306,6 +306,20 @@ fn values_are_in_their_ranges() {
     partition(0, |state| state.partition = -1);
     partition(0, |state| state.log_start_offset = -1);
     partition(0, |state| state.log_start_offset = 4);
+    let unknown = |covers: fn(&mut Partition)| {
+        refused("of topic 1", |manifest| {
+            let state = &mut manifest.changes.partitions[0].state;
+            *state = Partition::unknown(0);
+            covers(state);
+        });
+    };
+    unknown(|state| state.end_offset += 1);
+    unknown(|state| state.aborted_records = 1);
+    unknown(|state| state.control_batches = 1);
+    unknown(|state| state.last_leader_epoch = Some(0));
+    unknown(|state| {
+        (state.first_offset, state.last_offset, state.end_offset) = (Some(0), Some(0), 1);
+    });
     partition(0, |state| state.records = 1);
     partition(0, |state| state.first_offset = Some(0));
     partition(1, |state| state.first_offset = Some(106));

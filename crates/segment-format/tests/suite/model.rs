@@ -10,16 +10,19 @@ use segment_format::{
     SegmentSummary, TopicId, layout,
 };
 
-/// What is done in one commit: partitions (topic name, incarnation, number) and by how many records they grow, and the
-/// positions of groups, when they are captured.
+/// What is done in one commit: partitions (topic name, incarnation, number) and by how many records they grow, or
+/// [`AWAY`]; and the positions of groups, when they are captured.
 #[derive(Debug, Clone)]
 struct Step {
     growth: BTreeMap<(u8, u8, i32), u8>,
     groups: Option<BTreeMap<u8, BTreeMap<i32, i64>>>,
 }
 
+/// The partition is there, and cannot be asked.
+const AWAY: u8 = 4;
+
 fn any_step() -> impl Strategy<Value = Step> {
-    let growth = prop::collection::btree_map((0..3u8, 0..2u8, 0..3i32), 0..4u8, 0..5);
+    let growth = prop::collection::btree_map((0..3u8, 0..2u8, 0..3i32), 0..=AWAY, 0..5);
     let positions = prop::collection::btree_map(0..5i32, 0..3i64, 0..4);
     let groups = prop::option::weighted(0.6, prop::collection::btree_map(0..4u8, positions, 0..4));
     (growth, groups).prop_map(|(growth, groups)| Step { growth, groups })
@@ -40,6 +43,14 @@ impl Model {
         let mut pieces = Vec::new();
         self.forget_positions_on_replaced(step);
         for (&(name, incarnation, number), &records) in &step.growth {
+            let partition = self.partition(name, incarnation, number);
+            if records == AWAY {
+                partition.trouble = Some("it has no leader".to_owned());
+                continue;
+            }
+            if partition.start_unknown {
+                *partition = Partition::empty(number, 3 * generation as i64);
+            }
             pieces.extend(self.grow(name, incarnation, number, i64::from(records)));
             // A topic's own facts change as well.
             let topic = self.topics.get_mut(&(name, incarnation)).unwrap();
@@ -97,7 +108,8 @@ impl Model {
         self.groups.retain(|group| !group.group_id.is_empty());
     }
 
-    fn grow(&mut self, name: u8, incarnation: u8, number: i32, records: i64) -> Option<PartitionSummary> {
+    /// A partition, of which nobody knows where it starts when it was not there before.
+    fn partition(&mut self, name: u8, incarnation: u8, number: i32) -> &mut Partition {
         let topic = self.topics.entry((name, incarnation)).or_insert_with(|| Topic {
             name: format!("topic {name}"),
             topic_id: TopicId([incarnation; 16]),
@@ -111,10 +123,14 @@ impl Model {
             .partitions
             .binary_search_by_key(&number, |partition| partition.partition);
         let place = place.unwrap_or_else(|place| {
-            topic.partitions.insert(place, Partition::empty(number, 0));
+            topic.partitions.insert(place, Partition::unknown(number));
             place
         });
-        let partition = &mut topic.partitions[place];
+        &mut topic.partitions[place]
+    }
+
+    fn grow(&mut self, name: u8, incarnation: u8, number: i32, records: i64) -> Option<PartitionSummary> {
+        let partition = self.partition(name, incarnation, number);
         let first_offset = partition.end_offset;
         // One more: a transaction marker, which is covered and not stored.
         partition.end_offset += records + 1;
@@ -122,11 +138,12 @@ impl Model {
         if records == 0 {
             return None;
         }
-        topic.largest_batch = topic.largest_batch.max(records as u64);
         let last_offset = first_offset + records - 1;
         partition.first_offset.get_or_insert(first_offset);
         partition.last_offset = Some(last_offset);
         partition.records += records as u64;
+        let topic = self.topics.get_mut(&(name, incarnation))?;
+        topic.largest_batch = topic.largest_batch.max(records as u64);
         Some(PartitionSummary {
             partition: PartitionRef::new(topic.name.as_str(), topic.topic_id, number),
             first_offset,

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use segment_format::Opening;
-use segment_format::layout;
+use segment_format::manifest::Partition;
+use segment_format::{BackupSet, MergePolicy, Opening, layout};
 use sha2::{Digest, Sha256};
 
 use crate::golden::{BACKUP_ID, compare, segment_object, storage};
+use crate::manifest::small_commit;
 use crate::support::project;
 
 /// Runs testdata/read_backup.py. Python is not optional: without it nobody would notice that the two disagree.
@@ -78,6 +79,38 @@ fn the_python_reader_finds_damage() {
     assert!(read_backup(copy.path()).status.success());
 }
 
+/// A partition without a leader, which is found to start at 5, beside one that stays away.
+#[test]
+fn the_python_reader_takes_a_start_that_was_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let commit = |state: Partition| {
+        let mut commit = small_commit();
+        (commit.segments, commit.groups, commit.complete) = (vec![], None, false);
+        commit.topics.truncate(1);
+        commit.topics[0].partitions = vec![state, Partition::unknown(1)];
+        commit
+    };
+    let mut set = BackupSet::empty(BACKUP_ID);
+    set.set_merge_policy(MergePolicy {
+        floor_bytes: 0,
+        seal_bytes: 0,
+    });
+    for state in [Partition::unknown(0), Partition::empty(0, 5)] {
+        let planned = set.plan_commit(commit(state)).unwrap().unwrap();
+        let path = folder.path().join(planned.object());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, planned.bytes()).unwrap();
+        set.apply(planned).unwrap();
+    }
+    assert_eq!(set.manifests().len(), 2);
+    let output = read_backup(folder.path());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(listed.contains("partition 0: 5 to 5,"), "{listed}");
+    assert!(listed.contains("partition 1: ? to 0,"), "{listed}");
+}
+
 /// What the newest manifest says is changed, with a digest that matches: both readers refuse it, for the same reason.
 #[test]
 fn the_python_reader_refuses_what_no_writer_says() {
@@ -103,6 +136,8 @@ fn the_python_reader_refuses_what_no_writer_says() {
             "\"generation\":2,\"bytes\"",
             "layers",
         ),
+        // Of a partition that the first commit knows.
+        ("\"gaps\":", "\"start_unknown\":true,\"gaps\":", "its start"),
     ] {
         let body = body.replacen(from, to, 1);
         assert!(!good.ends_with(&body));

@@ -85,6 +85,15 @@ async fn an_incomplete_backup_is_restored_when_it_is_asked_for_and_says_what_it_
         .run(&["verify", "--backup-id", "half", "--config", "restore.yaml"])
         .await;
     assert!(ran.stdout.contains("committed in the midst of a run"), "{ran:#?}");
+    assert_eq!(ran.code, Some(0), "what it has is as it was written");
+    let last = ran.stdout.lines().last().unwrap();
+    for told in [
+        "No run of this backup was ever complete",
+        "no consumer groups",
+        "allow_incomplete_backup",
+    ] {
+        assert!(last.contains(told), "{told}: {ran:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,10 @@ async fn positions_of_both_times(work: &Workplace, java: &JavaClient, cluster: &
     );
     work.run(&["three-phase-restore", "--config", "early.yaml"])
         .await
-        .failed_saying(&["no positions of groups as of", "first commit"]);
+        .failed_saying(&[
+            "no positions of groups as of",
+            "the first that it has were read at",
+        ]);
     let mut found = BTreeMap::new();
     for (name, lines) in [("now", vec![strategy]), ("then", vec![strategy, as_of.as_str()])] {
         work.config(

@@ -1,5 +1,8 @@
 //! Leaders that move while a backup runs, and partitions that have none.
 
+use std::process::Child;
+
+use segment_format::manifest::Partition;
 use testkit::{Cluster, ClusterOptions, JavaClient};
 
 use super::{backup, commit, covered, end, fill, wait_for};
@@ -115,12 +118,24 @@ async fn one_that_stays_away(cluster: &Cluster, java: &JavaClient) {
     }
     wait_for(&folder, "away", |stored| stored.set.facts().complete).await;
     let stored = Stored::open(&folder, "away").await.unwrap();
-    let trouble = stored.set.topic("alone").unwrap().partitions[0].trouble.clone();
+    let state = &stored.set.topic("alone").unwrap().partitions[0];
+    let trouble = &state.trouble;
     assert!(trouble.as_ref().unwrap().contains("no leader"), "{trouble:?}");
+    assert!(state.start_unknown, "{state:?}");
+    for (command, says) in [
+        ("describe", "partition 0: nothing yet, its start is not known"),
+        ("verify", "nothing of alone-0 is covered: it has no leader"),
+    ] {
+        let ran = work
+            .run(&[command, "--backup-id", "away", "--config", "backup.yaml"])
+            .await;
+        assert!(ran.stdout.contains(says), "{ran:#?}");
+    }
     // Many cycles with nothing new.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let later = Stored::open(&folder, "away").await.unwrap();
     assert_eq!(later.set.generation(), stored.set.generation());
+    let late = only_what_is_new(cluster, java).await;
 
     cluster.start_broker(2).await.unwrap();
     wait_for(&folder, "away", |stored| covered(stored, "alone", 0) == 10).await;
@@ -132,8 +147,49 @@ async fn one_that_stays_away(cluster: &Cluster, java: &JavaClient) {
         "{ran:#?}"
     );
     let stored = Stored::open(&folder, "away").await.unwrap();
-    assert_eq!(stored.set.topic("alone").unwrap().partitions[0].trouble, None);
+    let state = &stored.set.topic("alone").unwrap().partitions[0];
+    assert_eq!((&state.trouble, state.log_start_offset), (&None, 5));
+    assert!(!state.start_unknown && state.gaps.is_empty(), "{state:?}");
     stored.is_same(java, "alone", 0).await;
+    what_is_new_is_there(java, late).await;
+}
+
+/// With `start_from: latest`, beside the other run: one partition is there and has nothing new, the other one is away.
+async fn only_what_is_new(cluster: &Cluster, java: &JavaClient) -> (Workplace, Child) {
+    let work = Workplace::new();
+    let section = "backup:\n  continuous: true\n  segment_max_interval_ms: 100\n  start_from: latest\n";
+    let servers = &cluster.bootstrap_servers()[..2];
+    let yaml = backup_yaml("late", servers, &["alone", "sound"]) + section;
+    work.config("backup.yaml", &yaml);
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
+    let folder = work.backups();
+    wait_for(&folder, "late", |stored| stored.set.facts().complete).await;
+    let stored = Stored::open(&folder, "late").await.unwrap();
+    let state = |topic: &str| stored.set.topic(topic).unwrap().partitions[0].clone();
+    assert!(state("alone").start_unknown, "{:?}", state("alone"));
+    assert_eq!(state("sound"), Partition::empty(0, 60));
+    // A start that is known stays, also while nothing is there: it does not move to what is the latest by now.
+    fill(java, "sound", 0, 60..65).await;
+    wait_for(&folder, "late", |stored| covered(stored, "sound", 0) == 65).await;
+    (work, child)
+}
+
+async fn what_is_new_is_there(java: &JavaClient, (work, child): (Workplace, Child)) {
+    let folder = work.backups();
+    wait_for(&folder, "late", |stored| covered(stored, "alone", 0) == 10).await;
+    fill(java, "alone", 0, 10..13).await;
+    wait_for(&folder, "late", |stored| covered(stored, "alone", 0) == 13).await;
+    let ran = end(child, "TERM").await;
+    assert_eq!(ran.code, Some(143), "{ran:#?}");
+    let stored = Stored::open(&folder, "late").await.unwrap();
+    for (topic, start, records) in [("alone", 10, 3), ("sound", 60, 5)] {
+        let state = &stored.set.topic(topic).unwrap().partitions[0];
+        assert_eq!(
+            (state.log_start_offset, state.records, state.gaps.len()),
+            (start, records, 0),
+            "{state:?}"
+        );
+    }
 }
 
 /// Nobody lists the groups of a coordinator that is away. They are not taken for deleted ones.

@@ -196,6 +196,13 @@ impl Storage for FilesystemStorage {
         })
     }
 
+    fn exists(&self) -> StorageFuture<'_, bool> {
+        let this = self.clone();
+        self.run("look at", "", move |path| {
+            path.try_exists().map_err(|e| this.error("look at", "", e))
+        })
+    }
+
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()> {
         let (this, object) = (self.clone(), name.to_owned());
         self.run("delete", name, move |path| {

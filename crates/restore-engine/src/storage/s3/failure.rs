@@ -187,8 +187,9 @@ impl Failure {
                 "Correct `storage.sse_kms_key_id`, or enable the key".into()
             }
             _ if self.status == Some(403) => format!(
-                "Allow these credentials s3:ListBucket on bucket {bucket} and s3:GetObject, s3:PutObject, \
-                 s3:DeleteObject, s3:AbortMultipartUpload on what is in it (and the key of `sse: aws:kms`)"
+                "Allow these credentials s3:ListBucket (and s3:ListBucketMultipartUploads, for `orphans`) on bucket {bucket} \
+                 and s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on what is in it (and the key of \
+                 `sse: aws:kms`)"
             ),
             _ if self.status == Some(400) && self.code.is_none() => {
                 format!("Is {server} a server of S3, and is it http:// or https://? (storage.endpoint)")

@@ -106,7 +106,7 @@ async fn answers_of_aws_say_what_to_change() {
             denied,
             &[
                 "AccessDenied (HTTP 403)",
-                "s3:ListBucket on bucket the-bucket",
+                "s3:ListBucket (and s3:ListBucketMultipartUploads, for `orphans`) on bucket the-bucket",
                 "s3:PutObject",
             ],
         ),
