@@ -11,6 +11,7 @@ pub use code::ErrorCode;
 
 use crate::cluster::TopicPartition;
 use crate::problem::PartitionProblem;
+use crate::retry::Verdict;
 
 /// Any failure of this crate.
 ///
@@ -211,6 +212,19 @@ impl Error {
             Self::UnknownBroker { .. } | Self::NotReady { .. } => true,
             Self::Kafka(error) => error.code.is_retriable(),
             _ => false,
+        }
+    }
+
+    /// Whether it stays until somebody changes something: the configuration, a password, rights, the broker's release.
+    ///
+    /// Everything else goes by itself, sooner or later, and who has all the time in the world goes on asking. Unlike
+    /// [`is_retriable`](Self::is_retriable) this looks behind a [`Deadline`](Self::Deadline), and has patience with answers
+    /// that make no sense.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Deadline { last, .. } => last.is_permanent(),
+            Self::Bootstrap { failures } | Self::Unreachable { failures, .. } => any_about_security(failures),
+            other => other.verdict() == Verdict::Stays,
         }
     }
 
@@ -480,6 +494,54 @@ mod tests {
             last: Box::new(last),
         };
         assert!(error.is_in_doubt() && !error.is_retriable());
+    }
+
+    #[test]
+    fn permanent_is_what_somebody_has_to_change() {
+        let failure = |cause| ConnectFailure {
+            address: "a:1".into(),
+            cause,
+        };
+        let away = || ConnectionError::ConnectTimeout(Duration::from_secs(1));
+        let login = || ConnectionError::Authentication("the password is wrong".into());
+        let unreachable = |causes: Vec<ConnectionError>| Error::Unreachable {
+            broker: "b".into(),
+            failures: causes.into_iter().map(failure).collect(),
+        };
+        let lost = |source| Error::InDoubt {
+            broker: "b".into(),
+            api: "Metadata",
+            source,
+        };
+        let coded = |code| Error::kafka(code, "ListGroups", &"b".into(), "");
+        let late = |last| Error::Deadline {
+            after: Duration::from_secs(60),
+            last: Box::new(last),
+        };
+        for stays in [
+            unreachable(vec![away(), login()]),
+            lost(login()),
+            lost(ConnectionError::Tls("the certificate has expired".into())),
+            coded(ErrorCode::CLUSTER_AUTHORIZATION_FAILED),
+            coded(ErrorCode::GROUP_AUTHORIZATION_FAILED),
+            late(unreachable(vec![login()])),
+            Error::Closed,
+        ] {
+            assert!(stays.is_permanent(), "{stays:?}");
+        }
+        for passes in [
+            unreachable(vec![away(), away()]),
+            // Somebody else at the address, for as long as the broker is away.
+            unreachable(vec![ConnectionError::Protocol("?".into())]),
+            lost(ConnectionError::ClosedByBroker),
+            lost(ConnectionError::Token("the endpoint is away".into())),
+            coded(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+            coded(ErrorCode::UNKNOWN_SERVER_ERROR),
+            late(lost(ConnectionError::ClosedByBroker)),
+            late(coded(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)),
+        ] {
+            assert!(!passes.is_permanent(), "{passes:?}");
+        }
     }
 
     #[test]

@@ -219,6 +219,15 @@ impl Error {
         move |source| Self::Kafka { action, source }
     }
 
+    /// Whether the same may work later without anybody changing the configuration, a password, rights, or what is stored.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Kafka { source, .. } => !source.is_permanent(),
+            Self::Storage(error) => error.may_pass(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn damaged(object: &str, problem: impl std::fmt::Display) -> Self {
         Self::Damaged {
             object: object.to_owned(),

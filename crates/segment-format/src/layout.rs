@@ -48,6 +48,11 @@ pub fn segments_prefix(backup_id: &str) -> String {
     backup_prefix(backup_id) + SEGMENTS
 }
 
+/// Prefix of the segments that were written for the commit of one generation.
+pub fn segments_of_generation_prefix(backup_id: &str, generation: u64) -> String {
+    format!("{}{generation:016x}-", segments_prefix(backup_id))
+}
+
 /// Prefix of the mapping reports of the restores of a backup set: the newest is listed first.
 pub fn mappings_prefix(backup_id: &str) -> String {
     backup_prefix(backup_id) + MAPPINGS
@@ -110,8 +115,8 @@ pub struct SegmentName {
 /// Name of a segment. With a nonce of the writer, so that two writers of one generation (of which only one can commit),
 /// or a second try after a crash, do not want the same name for different contents.
 pub fn segment_name(backup_id: &str, generation: u64, sequence: u64, writer_nonce: u64) -> String {
-    let prefix = segments_prefix(backup_id);
-    format!("{prefix}{generation:016x}-{sequence:016x}-{writer_nonce:016x}.segment")
+    let prefix = segments_of_generation_prefix(backup_id, generation);
+    format!("{prefix}{sequence:016x}-{writer_nonce:016x}.segment")
 }
 
 /// What a name that [`segment_name`] made says; `None` for any other.

@@ -37,7 +37,7 @@ async fn commit(java: &JavaClient, group: &str, topic: &str, offset: i64) {
 }
 
 /// Waits until the set is as `wanted` says.
-async fn wait_for(folder: &Path, backup_id: &str, wanted: impl Fn(&Stored<'_>) -> bool) {
+pub(crate) async fn wait_for(folder: &Path, backup_id: &str, wanted: impl Fn(&Stored<'_>) -> bool) {
     for _ in 0..1200 {
         if let Some(stored) = Stored::open(folder, backup_id).await
             && wanted(&stored)
@@ -58,6 +58,21 @@ async fn end(child: std::process::Child, signal: &str) -> Ran {
     tokio::task::spawn_blocking(move || Ran::of(child.wait_with_output().unwrap()))
         .await
         .unwrap()
+}
+
+/// Waits for a run that ends by itself.
+pub(crate) async fn ended(mut child: std::process::Child) -> Ran {
+    for _ in 0..1200 {
+        if child.try_wait().unwrap().is_some() {
+            return Ran::of(child.wait_with_output().unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    child.kill().unwrap();
+    panic!(
+        "the run goes on: {:#?}",
+        Ran::of(child.wait_with_output().unwrap())
+    );
 }
 
 /// The newest offset that is covered.

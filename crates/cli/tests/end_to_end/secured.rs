@@ -4,7 +4,9 @@ use std::process::Command;
 
 use testkit::{Authority, Cluster, ClusterOptions, Commit, JavaClient, Mechanism, ProduceRecord, Validity};
 
+use crate::continuing::{ended, wait_for};
 use crate::program::{Ran, Workplace};
+use crate::stored::Stored;
 
 const PASSWORD: &str = "a-password-to-be-hidden";
 
@@ -118,6 +120,38 @@ async fn a_secured_cluster_is_backed_up_restored_and_reset() {
         let value = |next: &testkit::NextRecord| next.record.as_ref().and_then(|record| record.value.clone());
         assert!(value(before).is_some());
         assert_eq!(value(before), value(&after), "{before:?} {after:?}");
+    }
+}
+
+/// Sessions end every two seconds here. Nothing passes by itself: the run must not go on, and save nothing, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_changed_ends_a_continuous_run() {
+    let (cluster, java, authority) = cluster().await;
+    fill(&java).await;
+    let work = Workplace::new();
+    std::fs::write(work.path("ca.pem"), authority.certificate()).unwrap();
+    work.config(
+        "backup.yaml",
+        &format!(
+            "mode: backup\nbackup_id: night\nsource:\n  bootstrap_servers: {:?}\n{SECURITY}  topics: {{include: ['*']}}\n\
+             storage: {{backend: filesystem, path: '{{backups}}'}}\n\
+             backup: {{continuous: true, segment_max_interval_ms: 200}}\n",
+            cluster.listener("SECURE")
+        ),
+    );
+    let mut command = work.command(&["backup", "--config", "backup.yaml"]);
+    let child = command.env("TEST_KAFKA_PASSWORD", PASSWORD).spawn().unwrap();
+    let folder = work.backups();
+    wait_for(&folder, "night", |stored| stored.set.facts().complete).await;
+    java.set_scram("backup", "SCRAM-SHA-512", "another-password", 4096)
+        .await
+        .unwrap();
+    let ran = ended(child).await;
+    ran.failed_saying(&["user \"backup\" by SCRAM-SHA-512 failed", "sasl_password"]);
+    let stored = Stored::open(&folder, "night").await.unwrap();
+    stored.has_no_orphans();
+    for partition in 0..2 {
+        stored.is_same(&java, "orders", partition).await;
     }
 }
 

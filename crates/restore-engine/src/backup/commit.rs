@@ -1,15 +1,26 @@
 //! Commits: the moment from which something is part of the backup.
+//!
+//! A commit whose creation ends in an error is in doubt: its manifest may have been stored. A run that goes on keeps it in hand,
+//! then, and creates it again before anything else, with the same bytes: it is stored now, or it was, or somebody else's manifest
+//! has its name. So never are there two contents of ours for one generation, of which the first could come through late.
+
+use std::time::Duration;
 
 use segment_format::manifest::Topic;
-use segment_format::{BackupSet, CapturedGroups, Commit, NewSegment, layout};
+use segment_format::{BackupSet, CapturedGroups, Commit, NewSegment, PlannedCommit};
 
+use super::leftovers::{self, Leftovers, Writer};
 use super::report::Added;
 use super::segments::{SegmentSink, SegmentTarget};
+use crate::catalog::MAX_DOCUMENT_BYTES;
 use crate::config::BackupConfig;
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::observe::Event;
 use crate::storage::StorageError;
+
+/// How long the end of a run may take to remove what it has left.
+const REMOVE_WITHIN: Duration = Duration::from_secs(4);
 
 /// The backup set, and the run that adds to it.
 #[derive(Debug)]
@@ -20,11 +31,21 @@ pub(super) struct Committer {
     source_cluster_id: Option<String>,
     offset_headers: bool,
     segment_max_bytes: u64,
-    /// Part of the names of all segments of this run.
-    writer_nonce: u64,
-    /// Whether there may be segments of this run that no manifest names.
-    may_have_orphans: bool,
+    /// Who writes for the next commit.
+    writer: Option<Writer>,
+    leftovers: Leftovers,
+    /// The commit that is being made, or is in doubt.
+    in_hand: Option<InHand>,
     added: Added,
+}
+
+/// A commit from the moment on from which its manifest may be stored.
+#[derive(Debug)]
+struct InHand {
+    planned: PlannedCommit,
+    complete: bool,
+    /// Who has written its segments.
+    writer: Option<Writer>,
 }
 
 impl Committer {
@@ -41,8 +62,9 @@ impl Committer {
             source_cluster_id: config.source_cluster_id.clone(),
             offset_headers: config.include_offset_headers,
             segment_max_bytes: config.segment_max_bytes,
-            writer_nonce: rand::random(),
-            may_have_orphans: false,
+            writer: None,
+            leftovers: Leftovers::default(),
+            in_hand: None,
             added: Added::default(),
         }
     }
@@ -57,14 +79,26 @@ impl Committer {
 
     /// Takes the blocks that the next commit will make part of the set.
     pub(super) fn sink(&mut self) -> SegmentSink {
-        self.may_have_orphans = true;
+        self.abandon();
+        let writer = Writer {
+            generation: self.set.generation() + 1,
+            nonce: rand::random(),
+        };
+        self.writer = Some(writer);
         let target = SegmentTarget {
             backup_id: self.set.backup_id().to_owned(),
-            generation: self.set.generation() + 1,
+            generation: writer.generation,
             segment_max_bytes: self.segment_max_bytes,
-            writer_nonce: self.writer_nonce,
+            writer_nonce: writer.nonce,
         };
         SegmentSink::start(&self.context, target)
+    }
+
+    /// Nothing that was written for the next commit will be part of it.
+    fn abandon(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            self.leftovers.add(writer);
+        }
     }
 
     /// Makes segments, which are durable, and what the topics are now part of the set. With `groups` the commit is complete:
@@ -76,12 +110,6 @@ impl Committer {
         groups: Option<CapturedGroups>,
     ) -> Result<()> {
         let complete = groups.is_some();
-        let (count, bytes) = (segments.len(), segments.iter().map(|s| s.summary.bytes).sum());
-        let records = |set: &BackupSet| -> u64 {
-            let partitions = set.incarnations().flat_map(|(_, topic)| &topic.partitions);
-            partitions.map(|partition| partition.records).sum()
-        };
-        let before = records(&self.set);
         let planned = self.set.plan_commit(Commit {
             created_at: self.context.now(),
             created_by: concat!("kafka-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -96,14 +124,55 @@ impl Committer {
         let planned =
             planned.map_err(|e| Error::Internal(format!("what was read makes no commit: {}", chain(&e))))?;
         // From here on a manifest may name the segments, whatever is heard of its creation.
-        self.may_have_orphans = false;
+        let writer = self.writer.take();
         let Some(planned) = planned else { return Ok(()) };
-        let stored = self
-            .context
-            .storage
-            .put(planned.object(), planned.bytes().clone());
-        stored.await.map_err(|error| self.explain(error))?;
-        let applied = self.set.apply(planned);
+        self.in_hand = Some(InHand {
+            planned,
+            complete,
+            writer,
+        });
+        self.store().await
+    }
+
+    /// Stores the commit in hand, if there is one, and makes it the state of the set. After an error of the storage it stays
+    /// in hand.
+    async fn store(&mut self) -> Result<()> {
+        let Some(InHand { planned, .. }) = &self.in_hand else {
+            return Ok(());
+        };
+        let storage = &self.context.storage;
+        let is_ours = match storage.put(planned.object(), planned.bytes().clone()).await {
+            Ok(()) => true,
+            // By an attempt of which nothing was heard, or by somebody else who has committed since this run opened the set.
+            Err(StorageError::Exists { .. }) => {
+                storage.get(planned.object(), MAX_DOCUMENT_BYTES).await? == planned.bytes()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match self.in_hand.take() {
+            Some(commit) if is_ours => self.apply(commit),
+            Some(commit) => {
+                self.writer = commit.writer;
+                self.abandon();
+                Err(Error::AnotherWriter {
+                    backup_id: self.set.backup_id().to_owned(),
+                    place: self.context.storage.describe(),
+                    generation: commit.planned.generation(),
+                })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, commit: InHand) -> Result<()> {
+        let records = |set: &BackupSet| -> u64 {
+            let partitions = set.incarnations().flat_map(|(_, topic)| &topic.partitions);
+            partitions.map(|partition| partition.records).sum()
+        };
+        let before = records(&self.set);
+        let segments = &commit.planned.changes().segments;
+        let (count, bytes) = (segments.len(), segments.iter().map(|segment| segment.bytes).sum());
+        let applied = self.set.apply(commit.planned);
         applied.map_err(|e| Error::Internal(format!("a commit could not be applied: {}", chain(&e))))?;
 
         let records = records(&self.set) - before;
@@ -113,7 +182,7 @@ impl Committer {
         self.added.bytes += bytes;
         self.context.observer.event(&Event::Committed {
             generation: self.set.generation(),
-            complete,
+            complete: commit.complete,
             records,
             segments: count,
             bytes,
@@ -121,49 +190,52 @@ impl Committer {
         Ok(())
     }
 
-    /// The name of a manifest is taken when somebody else has committed since this run opened the set.
-    fn explain(&mut self, error: StorageError) -> Error {
-        match error {
-            StorageError::Exists { .. } => {
-                self.may_have_orphans = true;
-                Error::AnotherWriter {
-                    backup_id: self.set.backup_id().to_owned(),
-                    place: self.context.storage.describe(),
-                    generation: self.set.generation() + 1,
-                }
-            }
-            error => error.into(),
+    /// Brings to its end what a failed cycle has left, before the next one begins: a commit in doubt, and segments that no
+    /// manifest names.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot say how things stand. That segments cannot be removed is only told.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        self.store().await?;
+        self.abandon();
+        let committed = self.set.generation();
+        let due = self.leftovers.due(committed);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let left = self
+            .leftovers
+            .list(&self.context, self.set.backup_id(), due)
+            .await?;
+        if let Err(error) = leftovers::remove(&self.context, left).await {
+            self.tell_left(&chain(&error));
+        }
+        self.leftovers.looked_for(committed);
+        Ok(())
+    }
+
+    /// Removes what a run that ends has published and no manifest names: no reader looks at it, and a full disk would stay
+    /// full. What cannot be removed, or not in time, is told. The segments of a commit in doubt stay.
+    pub(super) async fn remove_orphans(&mut self) {
+        self.abandon();
+        let generations = self.leftovers.generations();
+        let removed = async {
+            let (context, backup_id) = (&self.context, self.set.backup_id());
+            let left = self.leftovers.list(context, backup_id, generations).await?;
+            leftovers::remove(context, left).await
+        };
+        match tokio::time::timeout(REMOVE_WITHIN, removed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.tell_left(&chain(&error)),
+            Err(_elapsed) => self.tell_left("the storage takes too long"),
         }
     }
 
-    /// Removes what a failed run has published and no manifest names: no reader looks at it, and a full disk would stay
-    /// full. What cannot be removed is told.
-    pub(super) async fn remove_orphans(&self) {
-        if !self.may_have_orphans {
-            return;
-        }
-        let storage = &self.context.storage;
-        let removed = async {
-            for object in storage
-                .list(&layout::segments_prefix(self.set.backup_id()))
-                .await?
-            {
-                let ours = layout::parse_segment_name(&object.name).is_some_and(|name| {
-                    name.writer_nonce == self.writer_nonce && name.generation > self.set.generation()
-                });
-                if ours {
-                    storage.delete(&object.name).await?;
-                }
-            }
-            Ok::<_, StorageError>(())
-        };
-        if let Err(error) = removed.await {
-            let text = format!(
-                "segments of the failed run may be left in {}: {}",
-                storage.describe(),
-                chain(&error)
-            );
-            self.context.observer.event(&Event::Warning(text));
-        }
+    fn tell_left(&self, why: &str) {
+        self.context.warn(format!(
+            "segments that no commit names may be left in {}: {why}",
+            self.context.storage.describe()
+        ));
     }
 }

@@ -14,6 +14,7 @@ mod blocks;
 mod commit;
 mod groups;
 mod identity;
+mod leftovers;
 mod partition;
 mod ranges;
 mod read;

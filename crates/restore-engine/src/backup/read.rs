@@ -25,6 +25,10 @@ const QUIET: Duration = Duration::from_millis(20);
 /// How long a partition may have no leader, or its leader no answer. Long enough for a rolling restart of a broker.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
+/// The same in a continuous run: the next cycle comes soon and tries again, and until then nobody else's records are read, nor
+/// positions taken.
+const LEAVE_TO_NEXT_CYCLE_AFTER: Duration = Duration::from_secs(60);
+
 /// How the reading of a cycle ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -59,7 +63,10 @@ impl<'a> Reading<'a> {
         let mut options = FetchOptions::new(budget.clone());
         options.isolation = session.config.isolation_level;
         options.connections_per_broker = session.parallelism;
-        options.give_up_after = Some(GIVE_UP_AFTER);
+        options.give_up_after = Some(match session.config.continuous {
+            true => LEAVE_TO_NEXT_CYCLE_AFTER,
+            false => GIVE_UP_AFTER,
+        });
         Self {
             context: session.context,
             sink: session.commits.sink(),

@@ -30,8 +30,9 @@ use crate::error::{Error, Result, chain};
 use crate::observe::{Event, Phase};
 use crate::selection::TopicSelection;
 
-/// How long a signal to end may wait for what is in hand to become durable.
-const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(25);
+/// How long a signal to end may wait for what is in hand to become durable. 25 s are promised for the end, of which the removal
+/// of what is left takes its part (`commit`), and the process two for itself.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(18);
 
 /// What a run keeps from cycle to cycle.
 pub(super) struct Session<'a> {
@@ -80,9 +81,9 @@ impl<'a> Session<'a> {
                     return Ok(report);
                 }
                 Ok(_) => self.cycles += 1,
-                // What worked before will again: a continuous run outlives a source that is down for a while.
-                Err(Error::Kafka { action, source }) if self.config.continuous && self.cycles > 0 => {
-                    self.warn(format!("{action}: {}; trying again", chain(&source)));
+                // What worked before may again: a continuous run outlives a source or a storage that is down for a while.
+                Err(error) if self.config.continuous && self.cycles > 0 && error.may_pass() => {
+                    self.warn(format!("{}; trying again", chain(&error)));
                 }
                 Err(error) => return Err(error),
             }
@@ -95,6 +96,7 @@ impl<'a> Session<'a> {
     /// Returns what could not be read.
     async fn cycle(&mut self) -> Result<Vec<Trouble>> {
         let context = self.context;
+        context.unless_cancelled(self.commits.settle()).await??;
         let (work, groups, mut troubles) = context.unless_cancelled(self.look()).await??;
         self.announce(&work);
         let (cluster, config, check_all) = (self.cluster, self.config, self.cycles == 0);

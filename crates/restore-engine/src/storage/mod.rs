@@ -166,6 +166,18 @@ pub enum StorageError {
         /// Why, and what to change.
         problem: String,
     },
+    /// There is no room. Later there may be.
+    #[error("cannot {action} {name} in {place}: {problem}")]
+    Full {
+        /// What was tried.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// The storage.
+        place: String,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// It did not work, several times over; later it may.
     #[error("cannot {action} {name} in {place}: {problem}; this may be temporary")]
     Unavailable {
@@ -190,6 +202,16 @@ pub enum StorageError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl StorageError {
+    /// Whether the same may work later without anybody changing the configuration, rights, or what is stored.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Full { .. } | Self::Unavailable { .. } | Self::Io { .. }
+        )
+    }
 }
 
 /// The storage that a configuration names. Nothing is asked of it before the first operation.

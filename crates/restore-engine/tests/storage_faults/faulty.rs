@@ -14,6 +14,12 @@ pub(crate) enum Fault {
     Fail,
     /// It is done, and an error says that it is not: a lost reply.
     FailAfter,
+    /// It is not done, for want of room.
+    Full,
+    /// It is not done, and never will be.
+    Refuse,
+    /// It never ends.
+    Hang,
     /// It is done later.
     Delay(Duration),
     /// What is read lacks its last byte.
@@ -22,7 +28,7 @@ pub(crate) enum Fault {
     Flip,
 }
 
-/// An inner storage, the operations that it was asked for, and a fault for one of them.
+/// An inner storage, the operations that it was asked for, and a fault for some of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Faulty {
     inner: Arc<dyn Storage>,
@@ -36,12 +42,15 @@ struct State {
     hits: usize,
 }
 
-#[derive(Debug, Clone)]
-enum When {
+/// Which operations have the fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum When {
     /// The operation of this number, counted from 0.
     Nth(usize),
-    /// Reads of names that end so.
-    ReadsOf(&'static str),
+    /// Those of this kind on names that end so.
+    Of(&'static str, &'static str),
+    /// All.
+    Always,
 }
 
 impl Faulty {
@@ -50,7 +59,7 @@ impl Faulty {
     }
 
     pub(crate) fn reads_of(inner: Arc<dyn Storage>, end: &'static str, fault: Fault) -> Self {
-        Self::with(inner, Some((fault, When::ReadsOf(end))))
+        Self::with(inner, Some((fault, When::Of("get", end))))
     }
 
     pub(crate) fn counting(inner: Arc<dyn Storage>) -> Self {
@@ -66,6 +75,18 @@ impl Faulty {
             inner,
             state: Arc::new(Mutex::new(state)),
         }
+    }
+
+    /// From now on there is this fault, and no other; its hits are counted anew.
+    pub(crate) fn inject(&self, fault: Fault, when: When) {
+        let mut state = self.state.lock().unwrap();
+        state.fault = Some((fault, when));
+        state.hits = 0;
+    }
+
+    /// From now on everything works.
+    pub(crate) fn heal(&self) {
+        self.state.lock().unwrap().fault = None;
     }
 
     /// Everything that was asked for, in order: "put name".
@@ -84,13 +105,15 @@ impl Faulty {
         state.operations.push(format!("{action} {name}"));
         let fault = match &state.fault {
             Some((fault, When::Nth(n))) if *n == number => Some(*fault),
-            Some((fault, When::ReadsOf(end))) if action == "get" && name.ends_with(end) => Some(*fault),
+            Some((fault, When::Of(kind, end))) if action == *kind && name.ends_with(end) => Some(*fault),
+            Some((fault, When::Always)) => Some(*fault),
             _ => None,
         };
         state.hits += usize::from(fault.is_some());
         fault
     }
 
+    /// `work` must not begin before it is asked: some storages do at once what they are called for.
     async fn run<T>(
         &self,
         action: &'static str,
@@ -98,21 +121,49 @@ impl Faulty {
         work: impl Future<Output = Result<T, StorageError>>,
     ) -> Result<T, StorageError> {
         let fault = self.next(action, name);
-        let failed = || StorageError::Unavailable {
+        if let Some(fault) = fault {
+            self.before(fault, action, name).await?;
+        }
+        let done = work.await?;
+        match fault {
+            Some(Fault::FailAfter) => Err(self.unavailable(action, name)),
+            _ => Ok(done),
+        }
+    }
+
+    /// What a fault does before the operation is done.
+    async fn before(&self, fault: Fault, action: &'static str, name: &str) -> Result<(), StorageError> {
+        let (object, place) = (name.to_owned(), self.inner.describe());
+        let problem = "a fault of the test".to_owned();
+        match fault {
+            Fault::Fail => Err(self.unavailable(action, name)),
+            Fault::Full => Err(StorageError::Full {
+                action,
+                name: object,
+                place,
+                problem,
+            }),
+            Fault::Refuse => Err(StorageError::Refused {
+                action,
+                name: object,
+                place,
+                problem,
+            }),
+            Fault::Hang => std::future::pending().await,
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Fault::FailAfter | Fault::Truncate | Fault::Flip => Ok(()),
+        }
+    }
+
+    fn unavailable(&self, action: &'static str, name: &str) -> StorageError {
+        StorageError::Unavailable {
             action,
             name: name.to_owned(),
             place: self.inner.describe(),
             problem: "a fault of the test".to_owned(),
-        };
-        match fault {
-            Some(Fault::Fail) => return Err(failed()),
-            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-            _ => {}
-        }
-        let done = work.await?;
-        match fault {
-            Some(Fault::FailAfter) => Err(failed()),
-            _ => Ok(done),
         }
     }
 
@@ -121,25 +172,21 @@ impl Faulty {
         name: &str,
         work: impl Future<Output = Result<Bytes, StorageError>>,
     ) -> Result<Bytes, StorageError> {
-        match self.next("get", name) {
-            Some(Fault::Truncate) => work.await.map(|b| b.slice(..b.len().saturating_sub(1))),
-            Some(Fault::Flip) => work.await.map(|bytes| {
+        let fault = self.next("get", name);
+        if let Some(fault) = fault {
+            self.before(fault, "read", name).await?;
+        }
+        let bytes = work.await?;
+        match fault {
+            Some(Fault::FailAfter) => Err(self.unavailable("read", name)),
+            Some(Fault::Truncate) => Ok(bytes.slice(..bytes.len().saturating_sub(1))),
+            Some(Fault::Flip) => {
                 let mut bytes = bytes.to_vec();
                 let middle = bytes.len() / 2;
                 bytes[middle] ^= 0x10;
-                bytes.into()
-            }),
-            Some(Fault::Delay(time)) => {
-                tokio::time::sleep(time).await;
-                work.await
+                Ok(bytes.into())
             }
-            Some(Fault::Fail | Fault::FailAfter) => Err(StorageError::Unavailable {
-                action: "read",
-                name: name.to_owned(),
-                place: self.inner.describe(),
-                problem: "a fault of the test".to_owned(),
-            }),
-            None => work.await,
+            _ => Ok(bytes),
         }
     }
 }
@@ -147,7 +194,9 @@ impl Faulty {
 impl Storage for Faulty {
     fn create<'a>(&'a self, name: &'a str) -> StorageFuture<'a, Box<dyn ObjectWriter>> {
         Box::pin(async move {
-            let inner = self.run("create", name, self.inner.create(name)).await?;
+            let inner = self
+                .run("create", name, async move { self.inner.create(name).await })
+                .await?;
             Ok(Box::new(FaultyWriter {
                 storage: self.clone(),
                 name: name.to_owned(),
@@ -157,43 +206,51 @@ impl Storage for Faulty {
     }
 
     fn put<'a>(&'a self, name: &'a str, bytes: Bytes) -> StorageFuture<'a, ()> {
-        Box::pin(self.run("put", name, self.inner.put(name, bytes)))
+        Box::pin(self.run("put", name, async move { self.inner.put(name, bytes).await }))
     }
 
     fn get<'a>(&'a self, name: &'a str, limit: u64) -> StorageFuture<'a, Bytes> {
-        Box::pin(self.read(name, self.inner.get(name, limit)))
+        Box::pin(self.read(name, async move { self.inner.get(name, limit).await }))
     }
 
     fn get_range<'a>(&'a self, name: &'a str, range: Range<u64>) -> StorageFuture<'a, Bytes> {
-        Box::pin(self.read(name, self.inner.get_range(name, range)))
+        Box::pin(self.read(name, async move { self.inner.get_range(name, range).await }))
     }
 
     fn head<'a>(&'a self, name: &'a str) -> StorageFuture<'a, u64> {
-        Box::pin(self.run("head", name, self.inner.head(name)))
+        Box::pin(self.run("head", name, async move { self.inner.head(name).await }))
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<ObjectMeta>> {
-        Box::pin(self.run("list", prefix, self.inner.list(prefix)))
+        Box::pin(self.run("list", prefix, async move { self.inner.list(prefix).await }))
     }
 
     fn list_first<'a>(&'a self, prefix: &'a str, limit: usize) -> StorageFuture<'a, Vec<ObjectMeta>> {
-        Box::pin(self.run("list_first", prefix, self.inner.list_first(prefix, limit)))
+        Box::pin(self.run("list_first", prefix, async move {
+            self.inner.list_first(prefix, limit).await
+        }))
     }
 
     fn list_folders<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<String>> {
-        Box::pin(self.run("list_folders", prefix, self.inner.list_folders(prefix)))
+        Box::pin(self.run("list_folders", prefix, async move {
+            self.inner.list_folders(prefix).await
+        }))
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> StorageFuture<'a, ()> {
-        Box::pin(self.run("delete", name, self.inner.delete(name)))
+        Box::pin(self.run("delete", name, async move { self.inner.delete(name).await }))
     }
 
     fn list_unfinished<'a>(&'a self, prefix: &'a str) -> StorageFuture<'a, Vec<Unfinished>> {
-        Box::pin(self.run("list_unfinished", prefix, self.inner.list_unfinished(prefix)))
+        Box::pin(self.run("list_unfinished", prefix, async move {
+            self.inner.list_unfinished(prefix).await
+        }))
     }
 
     fn abort_unfinished<'a>(&'a self, unfinished: &'a Unfinished) -> StorageFuture<'a, ()> {
-        Box::pin(self.run("abort", &unfinished.name, self.inner.abort_unfinished(unfinished)))
+        Box::pin(self.run("abort", &unfinished.name, async move {
+            self.inner.abort_unfinished(unfinished).await
+        }))
     }
 
     fn limit_memory(&self, bytes: usize) -> usize {
@@ -215,11 +272,16 @@ struct FaultyWriter {
 impl ObjectWriter for FaultyWriter {
     fn write(&mut self, pieces: Vec<Bytes>) -> StorageFuture<'_, ()> {
         let (storage, name) = (&self.storage, &self.name);
-        Box::pin(storage.run("write", name, self.inner.write(pieces)))
+        let inner = &mut self.inner;
+        Box::pin(storage.run("write", name, async move { inner.write(pieces).await }))
     }
 
     fn finish(self: Box<Self>) -> StorageFuture<'static, ()> {
         let Self { storage, name, inner } = *self;
-        Box::pin(async move { storage.run("finish", &name, inner.finish()).await })
+        Box::pin(async move {
+            storage
+                .run("finish", &name, async move { inner.finish().await })
+                .await
+        })
     }
 }

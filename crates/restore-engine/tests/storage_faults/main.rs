@@ -2,9 +2,11 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "the lints' exception for tests does not reach helpers in integration tests"
 )]
 
+mod continuing;
 mod faulty;
 
 use std::sync::Arc;

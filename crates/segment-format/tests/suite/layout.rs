@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use segment_format::layout::{
     ManifestName, RunName, SegmentName, backup_prefix, manifest_name, manifests_prefix, mapping_name,
     mappings_prefix, parse_backup_prefix, parse_manifest_name, parse_mapping_name, parse_reset_name,
-    parse_segment_name, reset_name, resets_prefix, segment_name, segments_prefix, shelter_name,
-    shelters_prefix,
+    parse_segment_name, reset_name, resets_prefix, segment_name, segments_of_generation_prefix,
+    segments_prefix, shelter_name, shelters_prefix,
 };
 
 #[test]
@@ -21,6 +21,10 @@ fn names_are_the_documented_ones() {
     assert_eq!(
         segment_name(id, 1, 26, 0xdead_beef_0000_0001),
         "prod-backup-2024/segments/0000000000000001-000000000000001a-deadbeef00000001.segment"
+    );
+    assert_eq!(
+        segments_of_generation_prefix(id, 26),
+        "prod-backup-2024/segments/000000000000001a-"
     );
     assert_eq!(
         mapping_name(id, 1_700_000_000_000, "dr-1"),

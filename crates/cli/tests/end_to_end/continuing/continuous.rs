@@ -1,8 +1,10 @@
 //! `continuous: true`: records that arrive while it runs, a broker that dies, a topic that is deleted, the end by SIGTERM.
 
-use testkit::{Cluster, ClusterOptions, JavaClient};
+use std::time::Duration;
 
-use super::{commit, covered, end, fill, wait_for};
+use testkit::{Cluster, ClusterOptions, JavaClient, RequestFault, Rule, api_key};
+
+use super::{commit, covered, end, ended, fill, wait_for};
 use crate::program::{Workplace, backup_yaml};
 use crate::stored::Stored;
 
@@ -52,7 +54,7 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
 
     // A broker that dies and comes back.
     cluster.kill_broker(0).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     cluster.start_broker(0).await.unwrap();
     fill(&java, "live", 0, 10..30).await;
     wait_for(&folder, "live", |stored| covered(stored, "live", 0) == 30).await;
@@ -87,4 +89,30 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
     );
     let ran = work.must(&["backup", "--config", "backup.yaml"]).await;
     assert!(ran.stdout.contains("nothing new since"), "{ran:#?}");
+}
+
+/// What does not pass by itself must not give a run that goes on for ever and saves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_are_taken_away_end_the_run() {
+    const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+    let cluster = Cluster::start(ClusterOptions::new().proxied()).await.unwrap();
+    let java = JavaClient::of(&cluster).await.unwrap();
+    java.create_topic("rights", 1, &[]).await.unwrap();
+    fill(&java, "rights", 0, 0..10).await;
+    let work = Workplace::new();
+    let section = "backup:\n  continuous: true\n  segment_max_interval_ms: 100\n";
+    let yaml = backup_yaml("rights", &cluster.bootstrap_servers(), &["rights"]) + section;
+    work.config("backup.yaml", &yaml);
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
+    let folder = work.backups();
+    wait_for(&folder, "rights", |stored| stored.set.facts().complete).await;
+    // Correlation id, a tag, the time of a quota; then the code.
+    let refuse = RequestFault::alter_response(|answer| {
+        answer[9..11].copy_from_slice(&CLUSTER_AUTHORIZATION_FAILED.to_be_bytes());
+    });
+    let proxy = cluster.proxy(0).unwrap();
+    proxy.add(Rule::request(api_key::LIST_GROUPS, refuse).always());
+    let ran = ended(child).await;
+    ran.failed_saying(&["listing the consumer groups", "CLUSTER_AUTHORIZATION_FAILED"]);
+    Stored::open(&folder, "rights").await.unwrap().has_no_orphans();
 }

@@ -34,6 +34,7 @@ async fn leaders_move_or_are_missing_and_the_other_partitions_are_backed_up() {
     fill(&java, "sound", 0, 0..10).await;
     one_that_comes_back(&cluster, &java).await;
     one_that_stays_away(&cluster, &java).await;
+    one_that_goes_while_it_is_read(&cluster, &java).await;
     one_that_coordinates_groups(&cluster, &java).await;
 }
 
@@ -221,6 +222,53 @@ async fn one_that_coordinates_groups(cluster: &Cluster, java: &JavaClient) {
     assert_eq!(covered(&stored, "sound", 0), end + 10);
     assert_eq!(stored.set.groups().len(), groups.len());
     assert!(!stored.set.facts().complete);
+}
+
+/// A continuous run leaves it to the next cycle while a single run would wait on: the others have to be read, too.
+async fn one_that_goes_while_it_is_read(cluster: &Cluster, java: &JavaClient) {
+    java.create_topic("going", 1, &[("retention.ms", "-1")])
+        .await
+        .unwrap();
+    java.end_offset("going", 0).await.unwrap();
+    java.reassign_partition("going", 0, &[2]).await.unwrap();
+    fill_large(java, "going", 1, 12_000).await;
+    let before = java.end_offset("sound", 0).await.unwrap();
+    let work = Workplace::new();
+    let section = "backup:\n  continuous: true\n  max_bytes_per_second: 2000000\n  segment_max_interval_ms: 100\n  \
+                   compression: none\n";
+    let servers = &cluster.bootstrap_servers()[..2];
+    let yaml = backup_yaml("going", servers, &["going", "sound"]) + section;
+    work.config("backup.yaml", &yaml);
+    let child = work.start(&["backup", "--config", "backup.yaml"]);
+    let folder = work.backups();
+    wait_for(&folder, "going", |stored| covered(stored, "going", 0) > 0).await;
+    cluster.kill_broker(2).await.unwrap();
+    // In the midst of the cycle, so that only the next one has them.
+    fill(java, "sound", 0, 1000..1010).await;
+    let trouble = |stored: &Stored<'_>| stored.set.topic("going").unwrap().partitions[0].trouble.clone();
+    wait_for(&folder, "going", |stored| trouble(stored).is_some()).await;
+    wait_for(&folder, "going", |stored| {
+        covered(stored, "sound", 0) == before + 10
+    })
+    .await;
+    let stored = Stored::open(&folder, "going").await.unwrap();
+    assert!(
+        covered(&stored, "going", 0) < 12_000,
+        "it was read to its end before its leader had gone"
+    );
+
+    cluster.start_broker(2).await.unwrap();
+    wait_for(&folder, "going", |stored| {
+        covered(stored, "going", 0) == 12_000 && trouble(stored).is_none()
+    })
+    .await;
+    let ran = end(child, "TERM").await;
+    assert_eq!(ran.code, Some(143), "{ran:#?}");
+    let stored = Stored::open(&folder, "going").await.unwrap();
+    stored.has_no_orphans();
+    for topic in ["going", "sound"] {
+        stored.is_same(java, topic, 0).await;
+    }
 }
 
 async fn wait_until_leaderless(java: &JavaClient) {

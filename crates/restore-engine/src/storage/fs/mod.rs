@@ -46,7 +46,12 @@ impl FilesystemStorage {
             io::ErrorKind::NotFound => return StorageError::NotFound { name, place },
             io::ErrorKind::AlreadyExists => return StorageError::Exists { name, place },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "make room there, or take another folder"
+                return StorageError::Full {
+                    action,
+                    name,
+                    place,
+                    problem: format!("{source}: make room there, or take another folder"),
+                };
             }
             io::ErrorKind::ReadOnlyFilesystem => "mount it for writing, or take another folder",
             io::ErrorKind::PermissionDenied => "give this user the right to it, or take another folder",

@@ -143,7 +143,13 @@ impl Failure {
         self.has_code(&["NoSuchUpload"])
     }
 
-    /// What to change; `None` when it may pass by itself.
+    /// No server was reached, or none answered: a wrong address, or one that is away for a while. A certificate that is not
+    /// trusted stays so.
+    pub(super) fn is_about_the_way(&self) -> bool {
+        matches!(self.kind, Kind::Connection | Kind::Timeout) && !self.message.contains("certificate")
+    }
+
+    /// What to change, or to look at; `None` when there is nothing but to wait.
     pub(super) fn advice(&self, config: &S3Config, server: &str) -> Option<String> {
         match self.kind {
             Kind::Unsent => Some(NO_CREDENTIALS.into()),

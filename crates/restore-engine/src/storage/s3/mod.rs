@@ -179,18 +179,24 @@ impl S3Storage {
         }
         let server = self.shared.connection.get().map_or("", |c| &c.server);
         let (name, place) = (name.to_owned(), self.place());
-        match failure.advice(&self.shared.config, server) {
-            Some(advice) => StorageError::Refused {
+        let advice = failure.advice(&self.shared.config, server);
+        let may_pass = advice.is_none() || failure.is_about_the_way();
+        let problem = match advice {
+            Some(advice) => format!("{failure}. {advice}"),
+            None => failure.to_string(),
+        };
+        match may_pass {
+            true => StorageError::Unavailable {
                 action,
                 name,
                 place,
-                problem: format!("{failure}. {advice}"),
+                problem,
             },
-            None => StorageError::Unavailable {
+            false => StorageError::Refused {
                 action,
                 name,
                 place,
-                problem: failure.to_string(),
+                problem,
             },
         }
     }
