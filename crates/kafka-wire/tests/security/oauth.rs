@@ -213,7 +213,7 @@ async fn a_source_that_has_no_token_is_named() {
         ),
         (
             TokenSource::File(files.write("empty", "\n")),
-            &["is none: it is empty"],
+            &["empty is empty", "sasl_oauthbearer_token_file"],
         ),
         (
             TokenSource::File(files.write("json", "{\"access_token\": \"x\"}")),
