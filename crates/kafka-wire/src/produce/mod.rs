@@ -12,6 +12,7 @@
 //! partition, so every batch has one offset that it can get, and the log can be compared with what was sent; and a broker
 //! that has ended a connection appends nothing more of it (see `doubt.rs`).
 
+mod claims;
 mod doubt;
 mod lane;
 mod ledger;
