@@ -7,6 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use restore_engine::storage::{ObjectMeta, ObjectWriter, Storage, StorageError, StorageFuture, Unfinished};
 
+fn of_kind(operations: &[String], kind: &str) -> usize {
+    let same = |operation: &&String| operation.split(' ').next() == Some(kind);
+    operations.iter().filter(same).count()
+}
+
 /// What happens to an operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
@@ -42,11 +47,18 @@ struct State {
     hits: usize,
 }
 
+/// An operation by its kind, and how many of that kind were before it: of other kinds there may be more in another run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operation {
+    pub(crate) kind: String,
+    pub(crate) before: usize,
+}
+
 /// Which operations have the fault.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum When {
-    /// The operation of this number, counted from 0.
-    Nth(usize),
+    /// The one of this number among those of its kind, as in [`Operation`].
+    Nth(Operation),
     /// Those of this kind on names that end so.
     Of(&'static str, &'static str),
     /// All.
@@ -54,8 +66,8 @@ pub(crate) enum When {
 }
 
 impl Faulty {
-    pub(crate) fn nth(inner: Arc<dyn Storage>, number: usize, fault: Fault) -> Self {
-        Self::with(inner, Some((fault, When::Nth(number))))
+    pub(crate) fn at(inner: Arc<dyn Storage>, operation: Operation, fault: Fault) -> Self {
+        Self::with(inner, Some((fault, When::Nth(operation))))
     }
 
     pub(crate) fn reads_of(inner: Arc<dyn Storage>, end: &'static str, fault: Fault) -> Self {
@@ -94,6 +106,21 @@ impl Faulty {
         self.state.lock().unwrap().operations.clone()
     }
 
+    /// The same, each by its kind and number.
+    pub(crate) fn numbered(&self) -> Vec<Operation> {
+        let operations = self.operations();
+        let kinds = operations
+            .iter()
+            .filter_map(|operation| operation.split(' ').next());
+        kinds
+            .enumerate()
+            .map(|(at, kind)| Operation {
+                kind: kind.to_owned(),
+                before: of_kind(&operations[..at], kind),
+            })
+            .collect()
+    }
+
     /// How often the fault has happened.
     pub(crate) fn hits(&self) -> usize {
         self.state.lock().unwrap().hits
@@ -101,10 +128,10 @@ impl Faulty {
 
     fn next(&self, action: &str, name: &str) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
-        let number = state.operations.len();
+        let before = of_kind(&state.operations, action);
         state.operations.push(format!("{action} {name}"));
         let fault = match &state.fault {
-            Some((fault, When::Nth(n))) if *n == number => Some(*fault),
+            Some((fault, When::Nth(nth))) if nth.kind == action && nth.before == before => Some(*fault),
             Some((fault, When::Of(kind, end))) if action == *kind && name.ends_with(end) => Some(*fault),
             Some((fault, When::Always)) => Some(*fault),
             _ => None,

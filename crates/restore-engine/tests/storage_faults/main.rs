@@ -67,23 +67,22 @@ async fn a_backup_whose_storage_fails_once_leaves_a_whole_manifest_or_none() {
     let config = config("backup", "source", "failing", &cluster.bootstrap_servers()[0]);
     let counting = Faulty::counting(Arc::new(MemoryStorage::new()));
     back_up(Arc::new(counting.clone()), &config).await.unwrap();
-    let operations = counting.operations();
-    assert!(
-        operations.iter().any(|o| o.starts_with("finish")),
-        "{operations:?}"
-    );
+    let operations = counting.numbered();
+    assert!(operations.iter().any(|o| o.kind == "finish"), "{operations:?}");
     for fault in [Fault::Fail, Fault::FailAfter] {
-        for (number, operation) in operations.iter().enumerate() {
+        for operation in &operations {
             let inner: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-            let faulty = Faulty::nth(Arc::clone(&inner), number, fault);
+            let faulty = Faulty::at(Arc::clone(&inner), operation.clone(), fault);
             let done = back_up(Arc::new(faulty.clone()), &config).await;
-            assert_eq!(faulty.hits(), 1, "{operation}");
+            // In how many pieces a segment is written is a matter of timing.
+            let is_certain = operation.kind != "write" || operation.before == 0;
+            assert!(faulty.hits() == 1 || !is_certain && done.is_ok(), "{operation:?}");
             let there = is_whole_or_not_there(&inner).await;
             match done {
-                Ok(_) => assert!(there, "{operation}"),
+                Ok(_) => assert!(there, "{operation:?}"),
                 Err(error) => {
                     let text = restore_engine::chain(&error);
-                    assert!(text.contains("a fault of the test"), "{operation}: {text}");
+                    assert!(text.contains("a fault of the test"), "{operation:?}: {text}");
                     // Whether or not something was committed on the way, the next run goes on from it.
                     back_up(Arc::clone(&inner), &config).await.unwrap();
                 }
