@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_stranger_gets_small_buffers_until_the_acquaintance_is_made() {
         let (pool, acquaintance) = BufferPool::new(64 << 20).for_stranger();
-        assert_eq!(pool.clone().largest(), LARGEST_OF_STRANGER);
+        assert_eq!(pool.largest(), LARGEST_OF_STRANGER);
         acquaintance.made();
         assert_eq!(pool.largest(), usize::MAX);
     }

@@ -369,7 +369,7 @@ fn a_last_batch_behind_a_gap_is_taken_when_it_comes_again() {
     assert_eq!((bases(&fetched), cursor.offset), (vec![140], 150));
     // What was seen elsewhere is no confirmation.
     let mut cursor = self::cursor(130, None);
-    assert_eq!(cursor.advance(answer(last.clone()), true), Ok(Outcome::Doubtful));
+    assert_eq!(cursor.advance(answer(last), true), Ok(Outcome::Doubtful));
     let other = slab(&moved(3, 150)[3..4]);
     assert_eq!(out_of_place(cursor.advance(answer(other), true)), (130, 150));
 }

@@ -39,6 +39,9 @@ fn all() -> Vec<i64> {
     (2..=END).step_by(2).collect()
 }
 
+/// A change of the bytes of an answer.
+type Alteration = fn(&mut Vec<u8>);
+
 /// A broker that leads `t-0`, whatever it answers.
 struct Leader {
     epoch: AtomicI32,
@@ -59,7 +62,7 @@ struct Leader {
     /// Start and end of the log, for who asks.
     edges: Mutex<Option<(i64, i64)>>,
     /// What is changed in each slab.
-    alter: Mutex<Option<fn(&mut Vec<u8>)>>,
+    alter: Mutex<Option<Alteration>>,
     /// Whether the first batch is sent, whatever is asked for.
     only_the_first: AtomicBool,
     /// Set for a broker whose fetches are of an old version.
