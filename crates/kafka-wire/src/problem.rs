@@ -67,6 +67,21 @@ pub enum PartitionProblem {
         answers: u32,
     },
 
+    /// A fetched batch is where none can be: before what was read last, over it, or beyond the end of the log. Its base offset is
+    /// not covered by its checksum.
+    #[error(
+        "a batch that says it is at offset {found} came where offset {offset} is due (high watermark {high_watermark}): \
+         it was damaged on the way, or is damaged in the log"
+    )]
+    OutOfPlace {
+        /// The offset to be read next.
+        offset: i64,
+        /// The offset that the batch names.
+        found: i64,
+        /// The end of the log, as the same answer tells it; negative when it does not.
+        high_watermark: i64,
+    },
+
     /// The broker answers with nothing although there is something. It passes when the broker reads slowly from a remote
     /// store.
     #[error(
@@ -79,7 +94,7 @@ pub enum PartitionProblem {
         readable: i64,
     },
 
-    /// A batch is larger than the largest response that is accepted.
+    /// A batch is larger than the largest response that is accepted, or says so again and again.
     #[error(
         "a batch at offset {offset} has {bytes} bytes, more than the largest response accepted ({limit})"
     )]

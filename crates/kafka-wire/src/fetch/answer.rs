@@ -10,6 +10,7 @@ use super::lane::{ENVELOPE, Lane};
 use super::pool::Turn;
 use super::response::PartitionResponse;
 use super::{FetchEventKind, FetchedBatches};
+use crate::batch::{BatchError, LENGTH_OVERHEAD};
 use crate::connection::Link;
 use crate::error::{Error, ErrorCode};
 use crate::offsets::IsolationLevel;
@@ -48,19 +49,29 @@ impl Lane {
         } else {
             answer.high_watermark
         };
-        match cursor.advance(answer, read_committed) {
+        let asked = cursor.max_bytes;
+        let outcome = cursor.advance(answer, read_committed);
+        cursor.max_bytes = cursor.max_bytes.min(self.most_bytes());
+        match outcome {
             Ok(Outcome::Progress(fetched)) => self.progressed(cursor, fetched, readable).await,
             Ok(Outcome::Empty) => self.empty(cursor, readable, room).await,
-            Ok(Outcome::Cut) => match self.too_large(&cursor) {
-                Some(problem) => self.shared.failed(cursor, problem).await,
-                None => {
-                    cursor.hot = true;
-                    self.put_back(cursor, Turn::Next);
+            Ok(Outcome::Cut) => match self.wrong_length(&cursor, asked, room) {
+                Some(problem) => {
+                    cursor.asks_as_usual();
+                    self.shared.failed(cursor, problem).await;
                 }
+                None => self.again(cursor),
             },
+            Ok(Outcome::Doubtful) => self.again(cursor),
             Ok(Outcome::Stuck) => self.no_progress(cursor).await,
             Err(problem) => self.shared.failed(cursor, problem).await,
         }
+    }
+
+    /// Asks again at once.
+    fn again(&self, mut cursor: Cursor) {
+        cursor.hot = true;
+        self.put_back(cursor, Turn::Next);
     }
 
     async fn progressed(&self, mut cursor: Cursor, fetched: FetchedBatches, readable: i64) {
@@ -124,19 +135,26 @@ impl Lane {
         self.shared.retry_or_fail(cursor, error).await;
     }
 
-    /// A response with the whole batch would not be accepted.
-    fn too_large(&self, cursor: &Cursor) -> Option<PartitionProblem> {
-        let most = self
-            .shared
-            .cluster
-            .config()
-            .max_response_bytes
-            .saturating_sub(ENVELOPE);
-        (cursor.needs > most).then_some(PartitionProblem::BatchTooLarge {
-            offset: cursor.offset,
-            bytes: cursor.needs as u64,
-            limit: most as u64,
-        })
+    /// What is wrong with the length of a batch that was cut: a response with all of it would not be accepted, or there was
+    /// room for all of it.
+    fn wrong_length(&self, cursor: &Cursor, asked: usize, room: bool) -> Option<PartitionProblem> {
+        let (offset, needs, most) = (cursor.offset, cursor.needs, self.most_bytes());
+        if needs > most {
+            let (bytes, limit) = (needs as u64, most as u64);
+            return Some(PartitionProblem::BatchTooLarge { offset, bytes, limit });
+        }
+        let had_room = room && (1..=asked).contains(&needs);
+        had_room.then_some(PartitionProblem::Batch(BatchError::Length {
+            position: 0,
+            base_offset: offset,
+            length: i32::try_from(needs.saturating_sub(LENGTH_OVERHEAD)).unwrap_or(i32::MAX),
+        }))
+    }
+
+    /// Bytes of records in the largest response that is accepted.
+    fn most_bytes(&self) -> usize {
+        let config = self.shared.cluster.config();
+        config.max_response_bytes.saturating_sub(ENVELOPE)
     }
 
     /// Puts a partition back into the pool, or takes it to another broker when its term with a replica is over.

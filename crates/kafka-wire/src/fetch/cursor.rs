@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::place::{Order, Place, Span};
 use super::response::PartitionResponse;
 use super::{FetchPartition, FetchedBatches};
-use crate::batch::{BatchError, BatchIter, Codec, LogEntry};
+use crate::batch::{BatchIter, LogEntry, RawBatch};
 use crate::problem::PartitionProblem;
 use crate::retry::{Limits, Streak};
 use crate::transactions::{AbortedFilter, BatchFacts, Visibility};
@@ -21,6 +22,10 @@ pub(super) struct Cursor {
     pub(super) offset: i64,
     /// Reading ends before this offset; never when `None`.
     pub(super) end_offset: Option<i64>,
+    /// Whether an entry that was read ends at `offset`.
+    at_edge: bool,
+    /// Where an entry was that is believed to be there when another answer says so too.
+    doubted: Option<i64>,
     /// Leader epoch of the last batch read, -1 when unknown.
     pub(super) last_epoch: i32,
     /// The leader, -1 before there is one.
@@ -56,6 +61,8 @@ pub(super) enum Outcome {
     Cut,
     /// Whole batches, all of them before the offset.
     Stuck,
+    /// A batch whose place another answer has to confirm.
+    Doubtful,
 }
 
 impl Cursor {
@@ -66,6 +73,8 @@ impl Cursor {
             partition: partition.partition,
             offset: partition.start_offset,
             end_offset: partition.end_offset,
+            at_edge: false,
+            doubted: None,
             last_epoch: partition.last_epoch.unwrap_or(-1),
             leader: -1,
             leader_epoch: -1,
@@ -111,56 +120,101 @@ impl Cursor {
         };
         let start = self.offset;
         let records = response.records;
-        let mut entries = BatchIter::new(records.clone());
-        for entry in entries.by_ref() {
-            match self.take(entry, &mut filter, &mut fetched) {
-                Ok(()) if self.is_finished() => break,
-                Ok(()) => {}
+        let mut order = Order::new(start, self.at_edge, response.high_watermark, self.doubted);
+        let mut entries = BatchIter::new(records.clone()).peekable();
+        let (mut place, mut largest) = (None, 0);
+        while let Some(entry) = entries.next() {
+            let passed = entry.map_err(PartitionProblem::from).and_then(|entry| {
+                let follower = entries.peek().and_then(|next| next.as_ref().ok()).map(Span::of);
+                let passed = order.place(Span::of(&entry), follower);
+                largest = largest.max(length(&entry));
+                self.pass(entry, passed, &mut filter, &mut fetched)
+            });
+            match passed {
+                Ok(passed) => place = Some(passed),
                 // What came before is whole. The next answer starts with the culprit.
                 Err(_) if self.offset > start => break,
                 Err(problem) => return Err(problem),
+            }
+            if place == Some(Place::Doubtful) || self.is_finished() {
+                break;
             }
         }
         fetched.next_offset = self.offset;
         if self.offset > start {
             self.stuck_answers = 0;
-            if records.len() <= self.usual_max_bytes {
-                self.max_bytes = self.usual_max_bytes;
-            }
+            self.max_bytes = self.usual_max_bytes.max(largest);
             return Ok(Outcome::Progress(fetched));
         }
-        if records.is_empty() {
-            return Ok(Outcome::Empty);
+        match place {
+            None if records.is_empty() => Ok(Outcome::Empty),
+            None => {
+                self.needs = whole_entry(&records);
+                self.max_bytes = self.max_bytes.saturating_mul(2).max(self.needs);
+                Ok(Outcome::Cut)
+            }
+            Some(Place::Doubtful) => Ok(Outcome::Doubtful),
+            Some(_) => {
+                self.stuck_answers += 1;
+                // What lies before the offset may be all that fits.
+                self.max_bytes = self.max_bytes.saturating_mul(2);
+                Ok(Outcome::Stuck)
+            }
         }
-        if entries.position() == 0 {
-            self.needs = whole_entry(&records);
-            self.max_bytes = self.max_bytes.saturating_mul(2).max(self.needs);
-            return Ok(Outcome::Cut);
-        }
-        self.stuck_answers += 1;
-        // What lies before the offset may be all that fits.
-        self.max_bytes = self.max_bytes.saturating_mul(2);
-        Ok(Outcome::Stuck)
     }
 
+    /// Goes on behind an entry when it is what comes next.
+    fn pass(
+        &mut self,
+        entry: LogEntry,
+        place: Place,
+        filter: &mut AbortedFilter,
+        fetched: &mut FetchedBatches,
+    ) -> Result<Place, PartitionProblem> {
+        let at = Span::of(&entry);
+        let out_of_place = PartitionProblem::OutOfPlace {
+            offset: self.offset,
+            found: at.known(),
+            high_watermark: fetched.high_watermark,
+        };
+        match place {
+            Place::Before => {}
+            Place::Wrong => return Err(out_of_place),
+            Place::Doubtful => {
+                let others = self.doubted.replace(at.known());
+                if others.is_some_and(|other| other != at.known()) {
+                    return Err(out_of_place);
+                }
+            }
+            Place::Due => {
+                match self
+                    .end_offset
+                    .filter(|&end| at.first.is_some_and(|first| first >= end))
+                {
+                    // Only a gap lies between.
+                    Some(end) => {
+                        self.offset = self.offset.max(end);
+                        fetched.last_epoch = None;
+                    }
+                    None => {
+                        self.take(entry, filter, fetched)?;
+                        self.offset = at.next;
+                    }
+                }
+                self.at_edge = true;
+                self.doubted = None;
+            }
+        }
+        Ok(place)
+    }
+
+    /// Keeps an entry if it is visible.
     fn take(
         &mut self,
-        entry: Result<LogEntry, BatchError>,
+        entry: LogEntry,
         filter: &mut AbortedFilter,
         fetched: &mut FetchedBatches,
     ) -> Result<(), PartitionProblem> {
-        let entry = entry?;
-        let next_offset = entry.next_offset();
-        if next_offset <= self.offset {
-            return Ok(());
-        }
-        if let Some(end) = self.end_offset.filter(|&end| first_offset(&entry) >= end) {
-            if self.offset < end {
-                self.offset = end;
-                fetched.last_epoch = None;
-            }
-            return Ok(());
-        }
         fetched.last_epoch = None;
         match &entry {
             LogEntry::Legacy(legacy) => {
@@ -169,7 +223,7 @@ impl Cursor {
             }
             LogEntry::Batch(batch) => {
                 batch.verify_crc()?;
-                self.last_epoch = batch.header.partition_leader_epoch;
+                self.last_epoch = self.plausible_epoch(batch);
                 fetched.last_epoch = Some(self.last_epoch).filter(|&epoch| epoch >= 0);
                 match filter.classify(BatchFacts::of(batch)) {
                     Visibility::Visible if batch.header.record_count == 0 => {}
@@ -182,17 +236,35 @@ impl Cursor {
                 }
             }
         }
-        self.offset = next_offset;
         Ok(())
+    }
+
+    /// The leader epoch of a batch, -1 when it can be none. The checksum does not cover it, and the broker would conclude
+    /// from a wrong one that the log was truncated.
+    fn plausible_epoch(&self, batch: &RawBatch) -> i32 {
+        let epoch = batch.header.partition_leader_epoch;
+        let newest = if self.leader_epoch < 0 {
+            i32::MAX
+        } else {
+            self.leader_epoch
+        };
+        if (self.last_epoch..=newest).contains(&epoch) {
+            epoch
+        } else {
+            -1
+        }
+    }
+
+    /// Asks for the usual number of bytes again, as the number in the last answer cannot be right.
+    pub(super) fn asks_as_usual(&mut self) {
+        self.max_bytes = self.usual_max_bytes;
     }
 }
 
-/// The first offset that an entry can hold. A compressed wrapper of an old format names only its last one.
-fn first_offset(entry: &LogEntry) -> i64 {
+fn length(entry: &LogEntry) -> usize {
     match entry {
-        LogEntry::Batch(batch) => batch.header.base_offset,
-        LogEntry::Legacy(entry) if entry.compression() != Ok(Codec::None) => i64::MIN,
-        LogEntry::Legacy(entry) => entry.offset,
+        LogEntry::Batch(batch) => batch.bytes.len(),
+        LogEntry::Legacy(entry) => entry.bytes.len(),
     }
 }
 
@@ -208,3 +280,7 @@ fn whole_entry(records: &[u8]) -> usize {
 #[cfg(test)]
 #[path = "cursor_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "flip_tests.rs"]
+mod flips;

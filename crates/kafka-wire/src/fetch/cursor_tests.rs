@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{BatchBuilder, NewRecord, ProducePatch, RawBatch};
+use crate::batch::{BatchBuilder, BatchError, NewRecord, ProducePatch, RawBatch};
 use crate::config::ClusterConfig;
 use crate::transactions::AbortedTransaction;
 
@@ -304,4 +304,109 @@ fn messages_of_old_formats_are_checked_too() {
         cursor.advance(damaged, true),
         Err(PartitionProblem::Batch(_))
     ));
+}
+
+fn out_of_place(outcome: Result<Outcome, PartitionProblem>) -> (i64, i64) {
+    match outcome {
+        Err(PartitionProblem::OutOfPlace { offset, found, .. }) => (offset, found),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The log with the base offset of one batch changed, as a flipped bit does it.
+fn moved(index: usize, base_offset: i64) -> Vec<RawBatch> {
+    let mut log = log();
+    let mut bytes = log[index].bytes.to_vec();
+    bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
+    log[index] = RawBatch::parse(bytes.into()).unwrap();
+    log
+}
+
+#[test]
+fn a_batch_with_another_base_offset_ends_what_is_read() {
+    for base_offset in [0, 36, 119, 121, 125, 134, 900] {
+        let mut cursor = cursor(100, Some(200));
+        let log = moved(3, base_offset);
+        let fetched = progress(cursor.advance(answer(slab(&log)), true));
+        assert_eq!(
+            (bases(&fetched), fetched.next_offset),
+            (vec![100, 110, 120], 130),
+            "{base_offset}"
+        );
+        // The next answer begins with it.
+        let rest = answer(slab(&log[3..]));
+        let found = if base_offset < 120 { 140 } else { base_offset };
+        assert_eq!(out_of_place(cursor.advance(rest, true)), (130, found));
+        assert_eq!(cursor.offset, 130);
+        let fetched = progress(cursor.advance(answer(slab(&self::log()[3..])), true));
+        assert_eq!(fetched.next_offset, 200);
+    }
+}
+
+#[test]
+fn nothing_is_taken_from_the_high_watermark_on() {
+    let mut cursor = cursor(100, None);
+    let mut answered = answer(slab(&log()));
+    answered.high_watermark = 150;
+    let fetched = progress(cursor.advance(answered.clone(), true));
+    assert_eq!(fetched.next_offset, 150);
+    answered.records = slab(&log()[5..]).into();
+    assert_eq!(out_of_place(cursor.advance(answered.clone(), true)), (150, 150));
+    answered.high_watermark = -1;
+    assert_eq!(progress(cursor.advance(answered, true)).next_offset, 200);
+}
+
+#[test]
+fn a_last_batch_behind_a_gap_is_taken_when_it_comes_again() {
+    let mut cursor = cursor(100, None);
+    let mut log = log();
+    log.truncate(5);
+    log.remove(3);
+    let fetched = progress(cursor.advance(answer(slab(&log)), true));
+    assert_eq!((bases(&fetched), cursor.offset), (vec![100, 110, 120], 130));
+    let last = slab(&log[3..]);
+    let fetched = progress(cursor.advance(answer(last.clone()), true));
+    assert_eq!((bases(&fetched), cursor.offset), (vec![140], 150));
+    // What was seen elsewhere is no confirmation.
+    let mut cursor = self::cursor(130, None);
+    assert_eq!(cursor.advance(answer(last), true), Ok(Outcome::Doubtful));
+    let other = slab(&moved(3, 150)[3..4]);
+    assert_eq!(out_of_place(cursor.advance(answer(other), true)), (130, 150));
+}
+
+#[test]
+fn an_epoch_that_cannot_be_is_not_remembered() {
+    for (newest, epoch, remembered) in [
+        (-1, 4, 4),
+        (4, 4, 4),
+        (4, 3, -1),
+        (4, 5, -1),
+        (-1, 1 << 30, 1 << 30),
+        (4, i32::MIN, -1),
+    ] {
+        let mut cursor = cursor(100, None);
+        cursor.leader_epoch = newest;
+        cursor.last_epoch = 4;
+        let batch = filled(builder(100, epoch), 10);
+        let fetched = progress(cursor.advance(answer(slab(&[batch])), true));
+        assert_eq!(cursor.last_epoch, remembered, "{newest} {epoch}");
+        assert_eq!(fetched.last_epoch, Some(remembered).filter(|&epoch| epoch >= 0));
+    }
+}
+
+#[test]
+fn after_a_large_batch_the_usual_number_of_bytes_is_asked_for() {
+    let mut cursor = cursor(100, None);
+    let large = slab(&[filled(builder(100, 4), 400)]);
+    assert_eq!(
+        cursor.advance(answer(large[..500].to_vec()), true),
+        Ok(Outcome::Cut)
+    );
+    progress(cursor.advance(answer(large.clone()), true));
+    assert_eq!(cursor.max_bytes, large.len());
+    let small: Vec<RawBatch> = (0..5)
+        .map(|index| filled(builder(500 + index * 2, 4), 2))
+        .collect();
+    progress(cursor.advance(answer(slab(&small)), true));
+    assert_eq!(cursor.max_bytes, small[0].bytes.len().max(100));
 }

@@ -17,6 +17,7 @@ mod cursor;
 mod exchange;
 mod history;
 mod lane;
+mod place;
 mod pool;
 pub(crate) mod request;
 pub(crate) mod response;

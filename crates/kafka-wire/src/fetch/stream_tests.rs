@@ -39,6 +39,9 @@ fn all() -> Vec<i64> {
     (2..=END).step_by(2).collect()
 }
 
+/// A change made to a slab.
+type Alteration = fn(&mut Vec<u8>);
+
 /// A broker that leads `t-0`, whatever it answers.
 struct Leader {
     epoch: AtomicI32,
@@ -58,6 +61,10 @@ struct Leader {
     wrong_ports: AtomicUsize,
     /// Start and end of the log, for who asks.
     edges: Mutex<Option<(i64, i64)>>,
+    /// What is changed in each slab.
+    alter: Mutex<Option<Alteration>>,
+    /// Whether the first batch is sent, whatever is asked for.
+    only_the_first: AtomicBool,
     /// Set for a broker whose fetches are of an old version.
     old: Option<history::OldBroker>,
 }
@@ -86,6 +93,8 @@ impl Leader {
             hang_ups: AtomicUsize::new(0),
             wrong_ports: AtomicUsize::new(0),
             edges: Mutex::default(),
+            alter: Mutex::default(),
+            only_the_first: AtomicBool::new(false),
             old,
         });
         let serving = Arc::clone(&leader);
@@ -168,7 +177,12 @@ impl Leader {
         if code == 0 && self.diverging.load(SeqCst) {
             answer.diverging_epoch = EpochEndOffset::default().with_epoch(4).with_end_offset(1);
         } else if code == 0 && asked.fetch_offset < END {
-            answer.records = Some(batch(asked.fetch_offset, epoch));
+            let first = self.only_the_first.load(SeqCst);
+            let mut records = batch(if first { 0 } else { asked.fetch_offset }, epoch).to_vec();
+            if let Some(alter) = *self.alter.lock().unwrap() {
+                alter(&mut records);
+            }
+            answer.records = Some(records.into());
             if self.good_answers_left.fetch_sub(1, SeqCst) == 1 {
                 self.epoch.fetch_add(1, SeqCst);
             }
@@ -331,6 +345,65 @@ async fn a_history_that_a_fetch_finds_to_be_another_is_a_truncated_log() {
     };
     assert_eq!(*problem, expected);
     assert_eq!(broker.count::<FetchRequest>(), 1);
+}
+
+async fn problem_with(alter: Alteration) -> PartitionProblem {
+    let (leader, broker) = Leader::start(0, 0, 99).await;
+    *leader.alter.lock().unwrap() = Some(alter);
+    let Err(Error::Partition { problem, .. }) = read(&broker).await else {
+        panic!("something was read")
+    };
+    // It was asked for again as often as is usual.
+    assert!(broker.count::<FetchRequest>() > 8);
+    *problem
+}
+
+#[tokio::test]
+async fn a_length_that_cannot_be_is_asked_for_again_before_it_is_reported() {
+    let problem = problem_with(|slab| slab[8] ^= 0x40).await;
+    assert!(
+        matches!(problem, PartitionProblem::BatchTooLarge { offset: 0, .. }),
+        "{problem}"
+    );
+    // There was room for a batch of that length.
+    let problem = problem_with(|slab| slab[10] ^= 0x40).await;
+    let expected = "record batch at byte 0 (offset 0) says it is 16";
+    assert!(problem.to_string().starts_with(expected), "{problem}");
+}
+
+#[tokio::test]
+async fn a_batch_beyond_the_end_of_the_log_is_asked_for_again_before_it_is_reported() {
+    let problem = problem_with(|slab| slab[1] ^= 1).await;
+    let expected = PartitionProblem::OutOfPlace {
+        offset: 0,
+        found: 1 << 48,
+        high_watermark: END,
+    };
+    assert_eq!(problem, expected);
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_get_on_is_not_asked_for_more_than_is_accepted() {
+    let (leader, broker) = Leader::start(0, 0, 99).await;
+    leader.only_the_first.store(true, SeqCst);
+    let error = read_from(&broker, FetchPartition::new("t", 0, 4).until(END)).await;
+    let Err(Error::Partition { problem, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        matches!(*problem, PartitionProblem::NoProgress { offset: 4, .. }),
+        "{problem}"
+    );
+    let most = ClusterConfig::new(["a:1"]).max_response_bytes as i32;
+    let asked: Vec<i32> = (broker.seen().iter())
+        .filter(|seen| seen.is::<FetchRequest>())
+        .map(|seen| seen.read::<FetchRequest>().topics[0].partitions[0].partition_max_bytes)
+        .collect();
+    assert!(
+        asked.len() > 8 && asked.iter().all(|&bytes| bytes < most),
+        "{asked:?}"
+    );
+    assert!(asked.last() > asked.first(), "{asked:?}");
 }
 
 #[tokio::test]

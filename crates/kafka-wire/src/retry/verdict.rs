@@ -58,6 +58,9 @@ fn of_problem(problem: &PartitionProblem) -> Verdict {
         // Damaged on the way, perhaps: TCP's checksum is weak. A leader that was cut off from the others does not know yet
         // that it is none, and its log may be shorter.
         PartitionProblem::Batch(_)
+        | PartitionProblem::OutOfPlace { .. }
+        // The length of a batch is not covered by its checksum.
+        | PartitionProblem::BatchTooLarge { .. }
         | PartitionProblem::NoProgress { .. }
         | PartitionProblem::UnknownEpoch { .. }
         // It is only a guess.

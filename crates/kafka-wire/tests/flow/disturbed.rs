@@ -1,5 +1,7 @@
 //! Reading through what is lost, cut, damaged or slowed down on the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use kafka_wire::batch::Codec;
@@ -102,6 +104,88 @@ async fn damage_on_the_way_is_noticed_and_read_again() {
         Rule::request(api_key::FETCH, fail).times(3),
     )
     .await;
+}
+
+/// Where the records of the first partition that has some begin in an answer: the only batches here have one leader epoch,
+/// and format 2.
+fn first_batch(answer: &[u8]) -> Option<usize> {
+    (0..answer.len().saturating_sub(61)).find(|&at| {
+        let batch = &answer[at..];
+        let field = |from: usize| u32::from_be_bytes(batch[from..from + 4].try_into().unwrap());
+        batch[16] == 2
+            && field(0) == 0
+            && i64::from(field(4)) < RECORDS
+            && (49..50_000).contains(&field(8))
+            && field(12) < 100
+            && batch[21..23] == [0, 0]
+            && field(23) == 19
+    })
+}
+
+/// The checksum of a batch covers neither its base offset nor its length nor its leader epoch.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_the_header_of_a_batch_is_noticed_and_read_again() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    fill(&bench, &cluster, "read-headers").await;
+    // One bit of each answer, each time another one; of the first batch, and of the one behind it.
+    let next = Arc::new(AtomicUsize::new(0));
+    let flipped = Arc::clone(&next);
+    let flip = RequestFault::alter_response(move |answer| {
+        let Some(first) = first_batch(answer) else { return };
+        let turn = flipped.fetch_add(1, Relaxed);
+        let length = u32::from_be_bytes(answer[first + 8..first + 12].try_into().unwrap());
+        let second = first + 12 + length as usize;
+        let batch = if turn % 2 == 1 && second + 61 < answer.len() {
+            second
+        } else {
+            first
+        };
+        let bit = turn / 2 % (61 * 8);
+        answer[batch + bit / 8] ^= 1 << (bit % 8);
+    });
+    let mut rounds = 0;
+    while next.load(Relaxed) < 2 * 61 * 8 {
+        // Every other answer is damaged.
+        let rule = Rule::request(api_key::FETCH, flip.clone()).times(4);
+        survives(&bench, &cluster, "read-headers", small(), rule).await;
+        rounds += 1;
+        assert!(rounds < 1000, "the answers have no batches");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_always_in_the_wrong_place_ends_the_partition_with_it() {
+    let bench = proxied().await;
+    let cluster = bench.connect().await;
+    fill(&bench, &cluster, "read-misplaced").await;
+    // A high bit of the base offset, or of the length.
+    for byte in [1, 8] {
+        let flip = RequestFault::alter_response(move |answer| {
+            if let Some(first) = first_batch(answer) {
+                answer[first + byte] ^= 0x40;
+            }
+        });
+        let proxy = bench.kafka.proxy(0).unwrap();
+        let rule = proxy.add(Rule::request(api_key::FETCH, flip).always());
+        let asked = FetchPartition::new("read-misplaced", 0, 0).until(RECORDS);
+        let mut stream = FetchStream::start(&cluster, [asked], small());
+        let event = tokio::time::timeout(Duration::from_secs(20), stream.next())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(rule.hits() > 8, "it was not asked again");
+        rule.remove();
+        let FetchEventKind::Failed(Error::Partition { partition, problem }) = event.kind else {
+            panic!("{event:?}")
+        };
+        assert_eq!(partition, TopicPartition::new("read-misplaced", 0));
+        match *problem {
+            PartitionProblem::OutOfPlace { offset: 0, .. } if byte == 1 => {}
+            PartitionProblem::BatchTooLarge { offset: 0, .. } if byte == 8 => {}
+            problem => panic!("{problem}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
