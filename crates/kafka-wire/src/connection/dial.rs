@@ -175,7 +175,7 @@ impl Dialer {
             return Ok(Stream::Plain(stream));
         };
         let session = tokio::time::timeout(self.connect_timeout, tls.connect(stream, host)).await;
-        Ok(Stream::Tls(Box::new(session.map_err(late)??)))
+        Ok(Stream::secured(session.map_err(late)??))
     }
 
     fn driver_options(&self, buffered: bool) -> DriverOptions {

@@ -28,11 +28,16 @@ pub(super) fn of_handshake(error: io::Error, host: &str, words: &Words) -> Conne
     }
 }
 
-/// The failure of a session that was established, if it is one of TLS.
+/// The failure of a session that the broker has not said anything in, if it is one of TLS.
 ///
 /// With TLS 1.3 this is how a client learns that its certificate was refused.
 pub(crate) fn of_io(error: &io::Error) -> Option<ConnectionError> {
     tls_error(error).map(|tls| ConnectionError::Tls(describe(tls)))
+}
+
+/// The failure of a session in the library's own words, if it is one of TLS.
+pub(crate) fn words(error: &io::Error) -> Option<String> {
+    tls_error(error).map(ToString::to_string)
 }
 
 /// Why a certificate and a key cannot be used.

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::config::{ClientCertificate, TlsConfig};
 use crate::error::{ConnectionError, Error};
 
-pub(crate) use failure::of_io;
+pub(crate) use failure::{of_io, words};
 
 /// Makes TLS sessions with the settings of one cluster.
 #[derive(Clone)]

@@ -6,6 +6,7 @@
 //! - [`renewal`]: sessions that end while they are used
 //! - [`mismatch`]: the wrong protocol for a port
 //! - [`secrecy`]: nothing that is secret is shown anywhere
+//! - [`damage`]: bytes that are changed or cut off on the way
 //! - [`versions`]: the same on older releases
 
 #![expect(
@@ -16,8 +17,10 @@
 )]
 
 mod capture;
+mod damage;
 mod mismatch;
 mod oauth;
+mod relay;
 mod renewal;
 mod sasl;
 mod secrecy;

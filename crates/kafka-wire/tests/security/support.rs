@@ -13,6 +13,7 @@ use testkit::{Authority, ClusterOptions, Identity, JavaClient, Mechanism, Validi
 use tokio::sync::OnceCell;
 
 use crate::capture;
+use crate::relay::Relay;
 
 pub(crate) const USER: &str = "alice";
 pub(crate) const PASSWORD: &str = "alice-secret";
@@ -23,6 +24,8 @@ pub(crate) const STRANGE_USER: &str = "a=b,c=2C";
 pub(crate) struct Shared {
     pub(crate) brokers: testkit::Cluster,
     pub(crate) java: JavaClient,
+    /// Before the listener `RELAYED`.
+    pub(crate) relay: Relay,
     /// Issued what the broker shows, and what it wants to be shown.
     pub(crate) authority: Authority,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Shared {
 /// |---|---|---|
 /// | `TLS` | SSL | a good certificate |
 /// | `MUTUAL` | SSL | wants a client certificate |
+/// | `RELAYED` | SSL | the same, behind a [`Relay`] |
 /// | `STRANGER` | SSL | a certificate for another host |
 /// | `EXPIRED` | SSL | a certificate of 2001 |
 /// | `LOGIN` | `SASL_PLAINTEXT` | all mechanisms |
@@ -66,9 +70,13 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
         Some(version) => ClusterOptions::new().version(version),
         None => ClusterOptions::new(),
     };
+    let relay = Relay::bind();
     let options = options
         .listener("TLS", "SSL")
         .tls("TLS", &good, None)
+        .listener("RELAYED", "SSL")
+        .tls("RELAYED", &good, Some(&authority))
+        .advertise("RELAYED", relay.port())
         .listener("MUTUAL", "SSL")
         .tls("MUTUAL", &good, Some(&authority))
         .listener("STRANGER", "SSL")
@@ -102,9 +110,11 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
     ] {
         java.set_scram(user, mechanism, PASSWORD, 4096).await.unwrap();
     }
+    relay.serve(&brokers.listener("RELAYED")[0]);
     Shared {
         brokers,
         java,
+        relay,
         authority,
     }
 }

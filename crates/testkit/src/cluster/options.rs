@@ -27,6 +27,8 @@ pub struct ClusterOptions {
     pub(super) proxied: bool,
     /// Name and protocol.
     pub(super) listeners: Vec<(String, String)>,
+    /// Ports that listeners are said to have.
+    pub(super) advertised: BTreeMap<String, u16>,
     pub(super) tuning: Tuning,
     pub(super) start_timeout: Duration,
     pub(super) class_archive: Option<ClassArchive>,
@@ -48,6 +50,7 @@ impl ClusterOptions {
             broker_properties: BTreeMap::new(),
             proxied: false,
             listeners: Vec::new(),
+            advertised: BTreeMap::new(),
             tuning: Tuning::default(),
             start_timeout: Duration::from_secs(120),
             class_archive: None,

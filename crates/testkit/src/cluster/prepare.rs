@@ -94,10 +94,12 @@ fn listeners(options: &ClusterOptions, ports: &mut Ports) -> Result<(Vec<Listene
         let (internal, controller) = (ports.take()?, ports.take()?);
         let mut further = Vec::new();
         for (name, protocol) in &options.listeners {
+            let port = ports.take()?;
             further.push(FurtherListener {
                 name: name.clone(),
                 protocol: protocol.clone(),
-                port: ports.take()?,
+                port,
+                advertised: options.advertised.get(name).copied().unwrap_or(port),
             });
         }
         listeners.push(Listeners {

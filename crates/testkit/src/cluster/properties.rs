@@ -26,6 +26,8 @@ pub(super) struct FurtherListener {
     pub(super) name: String,
     pub(super) protocol: String,
     pub(super) port: u16,
+    /// The port that is advertised.
+    pub(super) advertised: u16,
 }
 
 /// Who keeps the cluster's metadata.
@@ -89,9 +91,10 @@ fn identity(broker: usize, listeners: &Listeners, quorum: &Quorum) -> BTreeMap<S
     let mut listening = format!("CLIENT://127.0.0.1:{client},INTERNAL://127.0.0.1:{internal}");
     let mut advertised = format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}");
     let mut protocols = "CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
-    for FurtherListener { name, protocol, port } in further {
-        listening.push_str(&format!(",{name}://127.0.0.1:{port}"));
-        advertised.push_str(&format!(",{name}://127.0.0.1:{port}"));
+    for listener in further {
+        let FurtherListener { name, protocol, .. } = listener;
+        listening.push_str(&format!(",{name}://127.0.0.1:{}", listener.port));
+        advertised.push_str(&format!(",{name}://127.0.0.1:{}", listener.advertised));
         protocols.push_str(&format!(",{name}:{protocol}"));
     }
     let mut all = BTreeMap::from([

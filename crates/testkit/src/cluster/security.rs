@@ -52,6 +52,13 @@ impl ClusterOptions {
         self
     }
 
+    /// Has clients told that a further listener has this port, where something of the test stands before the only broker.
+    #[must_use]
+    pub fn advertise(mut self, listener: &str, port: u16) -> Self {
+        self.advertised.insert(listener.to_owned(), port);
+        self
+    }
+
     /// What a listener of `SSL` or `SASL_SSL` shows to its clients, and whose certificates clients have to show, if any.
     #[must_use]
     pub fn tls(self, listener: &str, shown: &Identity, clients: Option<&Authority>) -> Self {
