@@ -87,7 +87,10 @@ impl FetchRequest<'_> {
 
     /// Neighbours of the same topic share an entry; a topic may come again later, as the order is the caller's.
     fn encode_topics(&self, writer: &mut Writer, version: i16) {
-        let topics = || self.partitions.chunk_by(|a, b| a.topic == b.topic);
+        let topics = || {
+            self.partitions
+                .chunk_by(|a, b| (a.topic, a.topic_id) == (b.topic, b.topic_id))
+        };
         writer.length(topics().count());
         for partitions in topics() {
             if version >= FIRST_WITH_TOPIC_IDS {
@@ -188,6 +191,27 @@ mod tests {
             }
             assert_eq!(theirs.topics.len(), 3);
         }
+    }
+
+    #[test]
+    fn a_topic_and_the_one_that_replaced_it_are_named_apart() {
+        let mut partitions = [partition("a", 0), partition("a", 0)];
+        partitions[1].topic_id = [9; 16];
+        let request = FetchRequest {
+            max_wait_ms: 1,
+            min_bytes: 1,
+            max_bytes: 1,
+            read_committed: true,
+            rack: "",
+            partitions: &partitions,
+        };
+        let theirs = Theirs::decode(&mut request.encode(17), 17).unwrap();
+        let named: Vec<_> = theirs
+            .topics
+            .iter()
+            .map(|topic| topic.topic_id.into_bytes())
+            .collect();
+        assert_eq!(named, [[1; 16], [9; 16]]);
     }
 
     #[test]

@@ -140,8 +140,8 @@ impl LaneQueue {
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend(again);
         }
-        // A request names every topic once.
-        taken.sort_by(|(a, _), (b, _)| a.topic.cmp(&b.topic));
+        // A request names every topic once; one that was created anew is another.
+        taken.sort_by(|(a, _), (b, _)| a.topic_key().cmp(&b.topic_key()));
         let (entries, sent) = taken.into_iter().unzip();
         Load { entries, sent }
     }

@@ -38,6 +38,13 @@ pub(crate) struct ProduceEntry {
     pub(crate) records: Bytes,
 }
 
+impl ProduceEntry {
+    /// Which topic: a name may be that of several, one after the other.
+    pub(super) fn topic_key(&self) -> (&str, [u8; 16]) {
+        (&self.topic, self.topic_id)
+    }
+}
+
 /// Encodes a request that asks for the acknowledgement of all in-sync replicas. Entries of the same topic must be
 /// neighbours. The result is one buffer for the envelope up to and with a batch's header, one for its records, and so on.
 pub(crate) fn encode(entries: &[ProduceEntry], timeout_ms: i32, version: i16) -> Vec<Bytes> {
@@ -48,7 +55,7 @@ pub(crate) fn encode(entries: &[ProduceEntry], timeout_ms: i32, version: i16) ->
     writer.null_string();
     writer.buffer.put_i16(-1);
     writer.buffer.put_i32(timeout_ms);
-    let topics = || entries.chunk_by(|a, b| a.topic == b.topic);
+    let topics = || entries.chunk_by(|a, b| a.topic_key() == b.topic_key());
     writer.length(topics().count());
     for topic in topics() {
         if version >= FIRST_WITH_TOPIC_IDS {
@@ -122,6 +129,24 @@ mod tests {
                 assert_eq!(records[BATCH_HEADER..], ours.records);
             }
         }
+    }
+
+    /// Else what was written for the one would be appended to the other.
+    #[test]
+    fn a_topic_and_the_one_that_replaced_it_are_named_apart() {
+        let mut entries = [
+            entry("a", 0, b"old"),
+            entry("a", 0, b"new"),
+            entry("a", 1, b"new"),
+        ];
+        entries[1].topic_id = [9; 16];
+        entries[2].topic_id = [9; 16];
+        let mut body = Bytes::from(encode(&entries, 1, FIRST_WITH_TOPIC_IDS).concat());
+        let theirs = Theirs::decode(&mut body, FIRST_WITH_TOPIC_IDS).unwrap();
+        let named: Vec<_> = (theirs.topic_data.iter())
+            .map(|topic| (topic.topic_id.into_bytes(), topic.partition_data.len()))
+            .collect();
+        assert_eq!(named, [([1; 16], 1), ([9; 16], 2)]);
     }
 
     #[test]
