@@ -39,7 +39,7 @@ fn all() -> Vec<i64> {
     (2..=END).step_by(2).collect()
 }
 
-/// A change of the bytes of an answer.
+/// A change made to a slab.
 type Alteration = fn(&mut Vec<u8>);
 
 /// A broker that leads `t-0`, whatever it answers.
@@ -347,7 +347,7 @@ async fn a_history_that_a_fetch_finds_to_be_another_is_a_truncated_log() {
     assert_eq!(broker.count::<FetchRequest>(), 1);
 }
 
-async fn problem_with(alter: fn(&mut Vec<u8>)) -> PartitionProblem {
+async fn problem_with(alter: Alteration) -> PartitionProblem {
     let (leader, broker) = Leader::start(0, 0, 99).await;
     *leader.alter.lock().unwrap() = Some(alter);
     let Err(Error::Partition { problem, .. }) = read(&broker).await else {

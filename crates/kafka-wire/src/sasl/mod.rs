@@ -103,10 +103,10 @@ impl Login {
         Ok(exchange.transpose()?.map(Exchange::Oauth))
     }
 
-    /// Says that a login was refused: the next one gets another token.
-    pub(crate) async fn was_refused(&self) {
+    /// Says that a login with this token was refused: the next one gets another token.
+    pub(crate) async fn was_refused(&self, token: &Secret) {
         if let Some(tokens) = &self.tokens {
-            tokens.forget().await;
+            tokens.forget(token).await;
         }
     }
 
@@ -132,6 +132,14 @@ impl Login {
 }
 
 impl Exchange {
+    /// The token, if it is one that proves who logs in.
+    pub(crate) fn token(&self) -> Option<Secret> {
+        match self {
+            Self::Oauth(exchange) => Some(exchange.token.clone()),
+            _ => None,
+        }
+    }
+
     /// The token, when it was got for another login, or by somebody else: a newer one may be accepted when it is refused.
     pub(crate) fn kept_token(&self) -> Option<Secret> {
         match self {

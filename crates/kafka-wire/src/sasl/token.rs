@@ -144,9 +144,12 @@ impl Tokens {
         }
     }
 
-    /// Lets the next login fetch another token.
-    pub(super) async fn forget(&self) {
-        *self.kept.lock().await = None;
+    /// Lets the next login fetch another token than this one, which others may have done already.
+    pub(super) async fn forget(&self, refused: &Secret) {
+        let mut kept = self.kept.lock().await;
+        if kept.as_ref().is_some_and(|kept| kept.token == *refused) {
+            *kept = None;
+        }
     }
 
     async fn fetch(&self) -> Result<Issued, ConnectionError> {
@@ -210,7 +213,10 @@ mod tests {
         let tokens = counting(folder.path(), "echo \" token-$n \"");
         let (a, b) = tokio::join!(word(&tokens), word(&tokens));
         assert_eq!([&a, &b, &word(&tokens).await], ["token-1"; 3]);
-        tokens.forget().await;
+        tokens.forget(&Secret::new("token-1")).await;
+        assert_eq!(word(&tokens).await, "token-2");
+        // Another connection was told so a moment later.
+        tokens.forget(&Secret::new("token-1")).await;
         assert_eq!(word(&tokens).await, "token-2");
     }
 
@@ -302,7 +308,7 @@ mod tests {
         assert!(kept.kept);
         let other = tokens.get_other(&kept.token, PATIENCE).await.unwrap();
         assert!(other.is_none(), "it was not forgotten");
-        tokens.forget().await;
+        tokens.forget(&kept.token).await;
         let other = tokens.get_other(&kept.token, PATIENCE).await.unwrap();
         assert_eq!(other.unwrap().reveal(), "token-2");
     }

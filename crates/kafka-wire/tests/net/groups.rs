@@ -107,7 +107,7 @@ async fn groups_of_both_protocols_are_described_with_their_members() {
         let mut seen: Vec<_> = (seen.members[0].assigned.iter())
             .map(|assigned| tp(&assigned.topic, assigned.partition))
             .collect();
-        // Java has them in no order.
+        // The Java client has them in a set.
         seen.sort();
         assert_eq!(seen, all);
     }
