@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::{Cluster, ClusterOptions, JavaClient, RequestFault, Rule, api_key};
 
-use super::{commit, covered, end, ended, fill, wait_for};
+use super::{commit, covered, end, fill, wait_for};
 use crate::program::{Workplace, backup_yaml};
 use crate::stored::Stored;
 
@@ -93,7 +93,7 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
 
 /// What does not pass by itself must not give a run that goes on for ever and saves nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn rights_that_are_taken_away_end_the_run() {
+async fn groups_that_may_not_be_listed_any_more_are_told_and_records_are_backed_up() {
     const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
     let cluster = Cluster::start(ClusterOptions::new().proxied()).await.unwrap();
     let java = JavaClient::of(&cluster).await.unwrap();
@@ -110,9 +110,24 @@ async fn rights_that_are_taken_away_end_the_run() {
     let refuse = RequestFault::alter_response(|answer| {
         answer[9..11].copy_from_slice(&CLUSTER_AUTHORIZATION_FAILED.to_be_bytes());
     });
-    let proxy = cluster.proxy(0).unwrap();
-    proxy.add(Rule::request(api_key::LIST_GROUPS, refuse).always());
-    let ran = ended(child).await;
-    ran.failed_saying(&["listing the consumer groups", "CLUSTER_AUTHORIZATION_FAILED"]);
+    let refused = cluster
+        .proxy(0)
+        .unwrap()
+        .add(Rule::request(api_key::LIST_GROUPS, refuse).always());
+    fill(&java, "rights", 0, 10..20).await;
+    wait_for(&folder, "rights", |stored| {
+        covered(stored, "rights", 0) == 20 && !stored.set.facts().complete
+    })
+    .await;
+    refused.remove();
+    wait_for(&folder, "rights", |stored| stored.set.facts().complete).await;
+    let ran = end(child, "TERM").await;
+    assert_eq!(ran.code, Some(143), "{ran:#?}");
+    assert!(
+        ran.stderr
+            .contains("consumer groups: listing the consumer groups")
+            && ran.stderr.contains("CLUSTER_AUTHORIZATION_FAILED"),
+        "{ran:#?}"
+    );
     Stored::open(&folder, "rights").await.unwrap().has_no_orphans();
 }
