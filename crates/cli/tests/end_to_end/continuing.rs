@@ -36,9 +36,9 @@ async fn commit(java: &JavaClient, group: &str, topic: &str, offset: i64) {
     .unwrap();
 }
 
-/// Waits until the set is as `wanted` says.
+/// Waits until the set is as `wanted` says. Longer than a continuous run waits for a leader.
 pub(crate) async fn wait_for(folder: &Path, backup_id: &str, wanted: impl Fn(&Stored<'_>) -> bool) {
-    for _ in 0..1200 {
+    for _ in 0..2400 {
         if let Some(stored) = Stored::open(folder, backup_id).await
             && wanted(&stored)
         {
