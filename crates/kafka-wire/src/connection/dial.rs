@@ -20,6 +20,7 @@ use super::secured::Secured;
 use super::stream::Stream;
 use crate::config::ClusterConfig;
 use crate::error::{ConnectFailure, ConnectionError};
+use crate::sasl::Exchange;
 
 /// Opens connections with the settings of one cluster, and can end them all.
 #[derive(Debug)]
@@ -121,25 +122,51 @@ impl Dialer {
         host: &str,
         broker: &Arc<str>,
     ) -> Result<Link, ConnectionError> {
-        match self.connect_with(socket, host, broker, FIRST).await {
+        let Some(login) = &self.secured.login else {
+            return self.connect_as(socket, host, broker, None).await;
+        };
+        // A token may take its time, and brokers give a new connection little of it.
+        let exchange = login.begin(self.request_timeout).await?;
+        let kept = exchange.kept_token();
+        let outcome = self.connect_as(socket, host, broker, Some(exchange)).await;
+        match (outcome, kept) {
+            // It was good once, and there may be a newer one.
+            (Err(cause @ ConnectionError::Authentication(_)), Some(token)) => {
+                match login.begin_anew(&token, self.request_timeout).await? {
+                    None => Err(cause),
+                    exchange => self.connect_as(socket, host, broker, exchange).await,
+                }
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    async fn connect_as(
+        &self,
+        socket: SocketAddr,
+        host: &str,
+        broker: &Arc<str>,
+        mut exchange: Option<Exchange>,
+    ) -> Result<Link, ConnectionError> {
+        match self
+            .connect_with(socket, host, broker, FIRST, &mut exchange)
+            .await
+        {
             // Some brokers hang up on a version that they do not know.
-            Err(ConnectionError::Rejected) => self.connect_with(socket, host, broker, 0).await,
+            Err(ConnectionError::Rejected) => self.connect_with(socket, host, broker, 0, &mut exchange).await,
             outcome => outcome,
         }
     }
 
+    /// The login is taken only when it is its turn.
     async fn connect_with(
         &self,
         socket: SocketAddr,
         host: &str,
         broker: &Arc<str>,
         first_version: i16,
+        exchange: &mut Option<Exchange>,
     ) -> Result<Link, ConnectionError> {
-        // A token may take its time, and brokers give a new connection little of it.
-        let login = match &self.secured.login {
-            Some(login) => Some((login, login.begin(self.request_timeout).await?)),
-            None => None,
-        };
         let stream = self.open(socket, host).await?;
         let (link, commands, shared) = Link::new(Arc::clone(broker));
         let options = self.driver_options(stream.is_buffered());
@@ -148,7 +175,7 @@ impl Dialer {
             .spawn(Driver::new(stream, commands, shared, options).run());
         let versions = negotiate(&link, first_version, self.connect_timeout).await?;
         link.set_versions(versions);
-        if let Some((login, exchange)) = login {
+        if let Some((login, exchange)) = self.secured.login.as_ref().zip(exchange.take()) {
             let session = log_in(&link, login, exchange, self.connect_timeout).await?;
             if let Some(lifetime) = session {
                 let renewal = Renewal {

@@ -21,9 +21,10 @@ pub(super) async fn log_in(
     timeout: Duration,
 ) -> Result<Option<Duration>, ConnectionError> {
     agree_on_mechanism(link, login, timeout).await?;
+    let token = exchange.token();
     let outcome = authenticate(link, login, exchange, timeout).await;
-    if matches!(outcome, Err(ConnectionError::Authentication(_))) {
-        login.was_refused().await;
+    if let (Err(ConnectionError::Authentication(_)), Some(token)) = (&outcome, token) {
+        login.was_refused(&token).await;
     }
     outcome
 }

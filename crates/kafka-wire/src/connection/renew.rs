@@ -88,7 +88,12 @@ impl Renewal {
         if link.park().await.is_err() {
             return Err(ConnectionError::Closed);
         }
-        log_in(link, &self.login, exchange, self.timeout).await
+        let kept = exchange.kept_token().is_some();
+        match log_in(link, &self.login, exchange, self.timeout).await {
+            // Brokers close the connection then. The next one gets another token, or is told that there is none.
+            Err(ConnectionError::Authentication(what)) if kept => Err(ConnectionError::Token(what)),
+            outcome => outcome,
+        }
     }
 }
 

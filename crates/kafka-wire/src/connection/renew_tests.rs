@@ -16,8 +16,9 @@ use super::driver::{Driver, DriverOptions};
 use super::fake::{Seen, framed, parse};
 use super::link::{Link, Pending, RawRequest};
 use super::renew::Renewal;
-use crate::config::SaslConfig;
+use crate::config::{SaslConfig, TokenSource};
 use crate::error::{ConnectionError, Error};
+use crate::retry::Verdict;
 use crate::sasl::Login;
 use crate::secret::Secret;
 
@@ -33,6 +34,10 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_with(SaslConfig::plain("me", Secret::new("marker")))
+}
+
+fn bench_with(sasl: SaslConfig) -> Bench {
     let (stream, peer) = tokio::io::duplex(64 << 10);
     let (link, commands, shared) = Link::new("broker 1 at test:1".into());
     let ended = CancellationToken::new();
@@ -47,7 +52,7 @@ fn bench() -> Bench {
     };
     tokio::spawn(Driver::new(stream, commands, shared, options).run());
     link.set_versions([(17, (0, 1)), (36, (0, 2))].into());
-    let login = Login::load(SaslConfig::plain("me", Secret::new("marker"))).unwrap();
+    let login = Login::load(sasl).unwrap();
     let renewal = Renewal {
         link: link.downgrade(),
         login: Arc::new(login),
@@ -187,6 +192,33 @@ async fn a_login_that_is_refused_ends_the_connection_and_says_why() {
         "{words}"
     );
     assert!(!bench.link.is_open());
+}
+
+/// Another one may be in the file by now, or the next time.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_refused_ends_the_connection_and_is_no_reason_to_give_up() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "marker").unwrap();
+    let source = TokenSource::File(file.path().to_owned());
+    let mut bench = bench_with(SaslConfig::oauth_bearer(source));
+    let handshake = bench.read().await;
+    let parked = bench.start(b"parked");
+    bench
+        .answer_with(&handshake, &SaslHandshakeResponse::default())
+        .await;
+    let message = bench.read().await;
+    let refusal = SaslAuthenticateResponse::default().with_error_code(58);
+    bench.answer_with(&message, &refusal).await;
+    let error = parked.await.unwrap_err();
+    assert_eq!(error.verdict(), Verdict::Passes);
+    let Error::NotSent { source, .. } = error else {
+        panic!("{error}")
+    };
+    let words = source.to_string();
+    assert!(
+        words.contains("OAUTHBEARER failed") && !words.contains("marker"),
+        "{words}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::config::SaslConfig;
 use crate::error::{ConnectionError, Error};
+use crate::secret::Secret;
 use oauth::OauthExchange;
 use plain::PlainExchange;
 use scram::{Hash, ScramExchange};
@@ -78,18 +79,34 @@ impl Login {
             }
             SaslConfig::OauthBearer(oauth) => {
                 let tokens = self.tokens.as_ref().ok_or(ConnectionError::Closed)?;
-                Exchange::Oauth(OauthExchange::new(
-                    tokens.get(patience).await?,
-                    &oauth.extensions,
-                )?)
+                let given = tokens.get(patience).await?;
+                let exchange = OauthExchange::new(given.token, given.kept, &oauth.extensions)?;
+                Exchange::Oauth(exchange)
             }
         })
     }
 
-    /// Says that a login was refused: the next one gets another token.
-    pub(crate) async fn was_refused(&self) {
+    /// Begins a login after one with this token was [refused](Self::was_refused): `None` when there is no other token.
+    ///
+    /// # Errors
+    /// Like [`begin`](Self::begin).
+    pub(crate) async fn begin_anew(
+        &self,
+        refused: &Secret,
+        patience: Duration,
+    ) -> Result<Option<Exchange>, ConnectionError> {
+        let (SaslConfig::OauthBearer(oauth), Some(tokens)) = (&self.config, &self.tokens) else {
+            return Ok(None);
+        };
+        let other = tokens.get_other(refused, patience).await?;
+        let exchange = other.map(|token| OauthExchange::new(token, false, &oauth.extensions));
+        Ok(exchange.transpose()?.map(Exchange::Oauth))
+    }
+
+    /// Says that a login with this token was refused: the next one gets another token.
+    pub(crate) async fn was_refused(&self, token: &Secret) {
         if let Some(tokens) = &self.tokens {
-            tokens.forget().await;
+            tokens.forget(token).await;
         }
     }
 
@@ -115,6 +132,22 @@ impl Login {
 }
 
 impl Exchange {
+    /// The token, if it is one that proves who logs in.
+    pub(crate) fn token(&self) -> Option<Secret> {
+        match self {
+            Self::Oauth(exchange) => Some(exchange.token.clone()),
+            _ => None,
+        }
+    }
+
+    /// The token, when it was got for another login, or by somebody else: a newer one may be accepted when it is refused.
+    pub(crate) fn kept_token(&self) -> Option<Secret> {
+        match self {
+            Self::Oauth(exchange) if exchange.kept => Some(exchange.token.clone()),
+            _ => None,
+        }
+    }
+
     /// The first message.
     pub(crate) fn first(&mut self) -> Vec<u8> {
         match self {

@@ -8,19 +8,29 @@ use crate::secret::Secret;
 
 /// Ends each part of a message.
 const SEPARATOR: char = '\u{1}';
+/// Whether a text can be a token at all.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// More of a broker's words than this is not shown.
 const MOST_WORDS: usize = 500;
 
 pub(crate) struct OauthExchange {
     pub(super) token: Secret,
+    /// Whether there may be a newer one.
+    pub(super) kept: bool,
     extensions: BTreeMap<String, String>,
     /// What the broker has against the token.
     said: Option<String>,
 }
 
 impl OauthExchange {
-    pub(super) fn new(token: Secret, extensions: &BTreeMap<String, String>) -> Result<Self, ConnectionError> {
-        let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    pub(super) fn new(
+        token: Secret,
+        kept: bool,
+        extensions: &BTreeMap<String, String>,
+    ) -> Result<Self, ConnectionError> {
         if !is_token(token.reveal()) {
             return Err(ConnectionError::Authentication(
                 "what was given as a token is none: it is empty, or has characters that a token cannot have (only the \
@@ -30,6 +40,7 @@ impl OauthExchange {
         }
         Ok(Self {
             token,
+            kept,
             extensions: extensions.clone(),
             said: None,
         })
@@ -80,7 +91,7 @@ mod tests {
             ("traceId".to_owned(), "1, 2".to_owned()),
             ("logicalCluster".to_owned(), "lkc".to_owned()),
         ]);
-        OauthExchange::new(Secret::new(token), &extensions)
+        OauthExchange::new(Secret::new(token), false, &extensions)
     }
 
     #[test]
@@ -90,7 +101,7 @@ mod tests {
             first,
             b"n,,\x01auth=Bearer abc.def.\x01logicalCluster=lkc\x01traceId=1, 2\x01\x01"
         );
-        let alone = OauthExchange::new(Secret::new("abc"), &BTreeMap::new()).unwrap();
+        let alone = OauthExchange::new(Secret::new("abc"), false, &BTreeMap::new()).unwrap();
         assert_eq!(alone.first(), b"n,,\x01auth=Bearer abc\x01\x01");
     }
 

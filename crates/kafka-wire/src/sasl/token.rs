@@ -1,12 +1,14 @@
 //! Getting tokens, and keeping one for all connections that are made while it is good.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::oauth::is_token;
 use super::{command, jwt};
 use crate::config::TokenSource;
 use crate::error::{ConnectionError, Error};
@@ -20,6 +22,18 @@ const USABLE: f64 = 0.8;
 /// How long a token is used that does not say how long it is good: long enough for the connections that are made together.
 const UNKNOWN: Duration = Duration::from_secs(30);
 
+/// How long a file may be without a token: whoever writes a new one into it may have to empty it first.
+const FILE_GRACE: Duration = Duration::from_secs(1);
+/// Between two looks at a file.
+const FILE_PAUSE: Duration = Duration::from_millis(50);
+
+/// A token to log in with.
+pub(super) struct Given {
+    pub(super) token: Secret,
+    /// Whether it was not got for this login, so that there may be a newer one.
+    pub(super) kept: bool,
+}
+
 /// A token, and how long it is good.
 pub(super) struct Issued {
     pub(super) token: Secret,
@@ -30,6 +44,8 @@ pub(super) struct Issued {
 #[derive(Debug)]
 pub(super) struct Tokens {
     source: Source,
+    /// Whether the file has had a token.
+    file_was_good: AtomicBool,
     /// Held while one is fetched, so that this happens once for all who need it.
     kept: tokio::sync::Mutex<Option<Kept>>,
 }
@@ -56,19 +72,22 @@ impl Tokens {
         };
         Ok(Self {
             source,
+            file_was_good: AtomicBool::new(false),
             kept: tokio::sync::Mutex::default(),
         })
     }
 
     /// A token that is good for a while.
-    pub(super) async fn get(&self, patience: Duration) -> Result<Secret, ConnectionError> {
+    pub(super) async fn get(&self, patience: Duration) -> Result<Given, ConnectionError> {
         // Whoever renews the file knows when.
         if let Source::File(path) = &self.source {
-            return read(path).await;
+            let token = self.in_file(path, FILE_GRACE.min(patience)).await?;
+            return Ok(Given { token, kept: true });
         }
         let mut kept = self.kept.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until > Instant::now()) {
-            return Ok(kept.token.clone());
+            let token = kept.token.clone();
+            return Ok(Given { token, kept: true });
         }
         *kept = None;
         let Issued { token, lifetime } =
@@ -81,17 +100,61 @@ impl Tokens {
             token: token.clone(),
             until,
         });
-        Ok(token)
+        Ok(Given { token, kept: false })
     }
 
-    /// Lets the next login fetch another token.
-    pub(super) async fn forget(&self) {
-        *self.kept.lock().await = None;
+    /// A token other than one that was refused, if there is one.
+    pub(super) async fn get_other(
+        &self,
+        refused: &Secret,
+        patience: Duration,
+    ) -> Result<Option<Secret>, ConnectionError> {
+        if matches!(self.source, Source::File(_)) {
+            // Only a part of the new one may have been there.
+            tokio::time::sleep(FILE_PAUSE).await;
+        }
+        let Given { token, .. } = self.get(patience).await?;
+        Ok(Some(token).filter(|token| token != refused))
+    }
+
+    /// The token in a file. One that cannot be read, or has none, is looked at again for a moment. That passes if the file has
+    /// been good before; else the setting is wrong.
+    async fn in_file(&self, path: &Path, patience: Duration) -> Result<Secret, ConnectionError> {
+        let give_up = Instant::now() + patience;
+        loop {
+            let what = match read(path).await {
+                Ok(token) if is_token(token.reveal()) => {
+                    self.file_was_good.store(true, Ordering::Relaxed);
+                    return Ok(token);
+                }
+                Ok(token) if token.reveal().is_empty() => "is empty".to_owned(),
+                Ok(_) => "has characters that a token cannot have (only the token must be in it, without a header and \
+                          without quotes)"
+                    .to_owned(),
+                Err(what) => what,
+            };
+            if Instant::now() >= give_up {
+                let what = format!("the file {} {what} (sasl_oauthbearer_token_file)", path.display());
+                return Err(match self.file_was_good.load(Ordering::Relaxed) {
+                    true => ConnectionError::Token(what),
+                    false => ConnectionError::Authentication(format!("no token for the login: {what}")),
+                });
+            }
+            tokio::time::sleep(FILE_PAUSE).await;
+        }
+    }
+
+    /// Lets the next login fetch another token than this one, which others may have done already.
+    pub(super) async fn forget(&self, refused: &Secret) {
+        let mut kept = self.kept.lock().await;
+        if kept.as_ref().is_some_and(|kept| kept.token == *refused) {
+            *kept = None;
+        }
     }
 
     async fn fetch(&self) -> Result<Issued, ConnectionError> {
         let token = match &self.source {
-            Source::File(path) => read(path).await?,
+            Source::File(path) => self.in_file(path, FILE_GRACE).await?,
             Source::Command(words) => command::run(words).await?,
             Source::Endpoint(endpoint) => return endpoint.ask().await,
         };
@@ -102,22 +165,20 @@ impl Tokens {
     }
 }
 
-async fn read(path: &Path) -> Result<Secret, ConnectionError> {
-    let failed = |what: String| {
-        ConnectionError::Authentication(format!(
-            "no token for the login: the file {} {what} (sasl_oauthbearer_token_file)",
-            path.display()
-        ))
-    };
-    let file = tokio::fs::File::open(path).await;
-    let file = file.map_err(|error| failed(format!("cannot be read: {error}")))?;
+/// What a file has.
+///
+/// # Errors
+/// Why it cannot be a token.
+async fn read(path: &Path) -> Result<Secret, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut bytes = Vec::new();
     let read = file.take(LARGEST_TOKEN + 1).read_to_end(&mut bytes).await;
-    read.map_err(|error| failed(format!("cannot be read: {error}")))?;
+    read.map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_TOKEN {
-        return Err(failed("is too large for a token".to_owned()));
+        return Err("is too large for a token".to_owned());
     }
-    let text = String::from_utf8(bytes).map_err(|_| failed("is no text".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| "is no text")?;
     Ok(Secret::new(text.trim()))
 }
 
@@ -135,8 +196,15 @@ mod tests {
         Tokens::load(&TokenSource::Command(words)).unwrap()
     }
 
+    async fn failure(tokens: &Tokens) -> ConnectionError {
+        match tokens.get(PATIENCE).await {
+            Ok(_) => panic!("a token"),
+            Err(error) => error,
+        }
+    }
+
     async fn word(tokens: &Tokens) -> String {
-        tokens.get(PATIENCE).await.unwrap().reveal().to_owned()
+        tokens.get(PATIENCE).await.unwrap().token.reveal().to_owned()
     }
 
     #[tokio::test]
@@ -145,7 +213,10 @@ mod tests {
         let tokens = counting(folder.path(), "echo \" token-$n \"");
         let (a, b) = tokio::join!(word(&tokens), word(&tokens));
         assert_eq!([&a, &b, &word(&tokens).await], ["token-1"; 3]);
-        tokens.forget().await;
+        tokens.forget(&Secret::new("token-1")).await;
+        assert_eq!(word(&tokens).await, "token-2");
+        // Another connection was told so a moment later.
+        tokens.forget(&Secret::new("token-1")).await;
         assert_eq!(word(&tokens).await, "token-2");
     }
 
@@ -177,22 +248,19 @@ mod tests {
         ] {
             let words = ["sh", "-c", script].map(str::to_owned).to_vec();
             let tokens = Tokens::load(&TokenSource::Command(words)).unwrap();
-            let error = tokens.get(PATIENCE).await.unwrap_err().to_string();
+            let error = failure(&tokens).await.to_string();
             assert!(error.contains(says) && !error.contains("marker"), "{error}");
         }
         let nobody = TokenSource::Command(vec!["no-such-program-anywhere".to_owned(), "marker".to_owned()]);
-        let error = Tokens::load(&nobody)
-            .unwrap()
-            .get(PATIENCE)
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = failure(&Tokens::load(&nobody).unwrap()).await.to_string();
         assert!(
             error.contains("cannot be started") && !error.contains("marker"),
             "{error}"
         );
         let error = Tokens::load(&TokenSource::File("/no/such/token".into())).unwrap();
-        let error = error.get(PATIENCE).await.unwrap_err().to_string();
+        let error = failure(&error).await;
+        assert!(matches!(error, ConnectionError::Authentication(_)), "{error:?}");
+        let error = error.to_string();
         assert!(
             error.contains("/no/such/token cannot be read: No such file"),
             "{error}"
@@ -203,7 +271,45 @@ mod tests {
     async fn a_command_that_does_not_end_is_given_up() {
         let words = ["sh", "-c", "sleep 600"].map(str::to_owned).to_vec();
         let tokens = Tokens::load(&TokenSource::Command(words)).unwrap();
-        let error = tokens.get(Duration::from_millis(50)).await.unwrap_err();
+        let Err(error) = tokens.get(Duration::from_millis(50)).await else {
+            panic!("a token")
+        };
         assert!(matches!(error, ConnectionError::Token(_)), "{error}");
+    }
+
+    /// As somebody does it who empties the file and then writes into it.
+    #[tokio::test]
+    async fn a_file_that_is_being_written_is_looked_at_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tokens = Tokens::load(&TokenSource::File(file.path().to_owned())).unwrap();
+        let (token, ()) = tokio::join!(word(&tokens), async {
+            tokio::time::sleep(2 * FILE_PAUSE).await;
+            std::fs::write(file.path(), "one").unwrap();
+        });
+        assert_eq!(token, "one");
+        // When it stays so, it may pass all the same: there was a token once.
+        for unfit in ["", "two words"] {
+            std::fs::write(file.path(), unfit).unwrap();
+            let error = failure(&tokens).await;
+            assert!(matches!(error, ConnectionError::Token(_)), "{error:?}");
+            assert!(!error.to_string().contains("words"), "{error}");
+        }
+        std::fs::remove_file(file.path()).unwrap();
+        let error = failure(&tokens).await;
+        assert!(matches!(error, ConnectionError::Token(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn after_a_refusal_only_another_token_is_of_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = counting(folder.path(), "echo token-$n");
+        assert!(!tokens.get(PATIENCE).await.unwrap().kept);
+        let kept = tokens.get(PATIENCE).await.unwrap();
+        assert!(kept.kept);
+        let other = tokens.get_other(&kept.token, PATIENCE).await.unwrap();
+        assert!(other.is_none(), "it was not forgotten");
+        tokens.forget(&kept.token).await;
+        let other = tokens.get_other(&kept.token, PATIENCE).await.unwrap();
+        assert_eq!(other.unwrap().reveal(), "token-2");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kafka_wire::{ClientCredentials, Cluster, SaslConfig, Secret, TokenSource};
 use testkit::{Authority, Validity};
 
-use crate::support::{Files, chain, refused, refused_for_good, says, shared, with_login, works};
+use crate::support::{Files, chain, read, refused, refused_for_good, says, shared, with_login, works, write};
 use crate::token_endpoint::{TokenEndpoint, silent, token};
 
 fn with_extension(source: TokenSource) -> SaslConfig {
@@ -79,6 +79,46 @@ async fn an_endpoint_is_asked_as_the_standard_says() {
         assert_eq!(header("accept"), "application/json");
         assert!(endpoint.url.contains(&header("host")), "{requests:?}");
     }
+}
+
+/// The endpoint says that a token is good for an hour, and the broker finds that it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_token_that_is_refused_is_replaced_once() {
+    let shared = shared().await;
+    let endpoint = TokenEndpoint::start(None, 3600).await;
+    let login = SaslConfig::oauth_bearer(TokenSource::ClientCredentials(credentials(&endpoint.url)));
+    let issue = |seconds: i64| {
+        let token = token("alice", seconds);
+        endpoint.answer(
+            200,
+            &format!("{{\"access_token\":\"{token}\",\"expires_in\":3600}}"),
+        );
+    };
+    issue(8);
+    let mut config = with_login(shared, "LOGIN", login);
+    // No connection is left when the token has expired: a renewal would find out that it has.
+    config.idle_timeout = Duration::from_secs(1);
+    let cluster = Cluster::connect(config).await.unwrap();
+    shared.java.create_topic("oauth-replaced", 1, &[]).await.unwrap();
+    shared.java.end_offset("oauth-replaced", 0).await.unwrap();
+    assert_eq!(write(&cluster, "oauth-replaced", 0, &[10]).await.unwrap(), 1);
+    assert_eq!(endpoint.asked().len(), 1);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    // A new connection is made for this.
+    assert_eq!(read(&cluster, "oauth-replaced", 0, 1).await, [10]);
+    assert_eq!(endpoint.asked().len(), 2);
+    cluster.close().await;
+
+    // One that is refused when it is new is not followed by another.
+    let endpoint = TokenEndpoint::start(None, 3600).await;
+    let expired = token("alice", -3600);
+    endpoint.answer(
+        200,
+        &format!("{{\"access_token\":\"{expired}\",\"expires_in\":3600}}"),
+    );
+    let login = SaslConfig::oauth_bearer(TokenSource::ClientCredentials(credentials(&endpoint.url)));
+    refused_for_good(with_login(shared, "LOGIN", login)).await;
+    assert_eq!(endpoint.asked().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +216,7 @@ async fn a_source_that_has_no_token_is_named() {
         ),
         (
             TokenSource::File(files.write("empty", "\n")),
-            &["is none: it is empty"],
+            &["empty is empty", "sasl_oauthbearer_token_file"],
         ),
         (
             TokenSource::File(files.write("json", "{\"access_token\": \"x\"}")),
