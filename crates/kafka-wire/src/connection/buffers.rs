@@ -13,7 +13,8 @@ use super::link::Guard;
 
 /// Smaller buffers are cheaper to allocate than to look for.
 const SMALLEST_KEPT: usize = 64 << 10;
-/// Capacities are rounded up to this, so that responses of similar size can use each other's buffers.
+/// Capacities are rounded up, so that responses of similar size can use each other's buffers: to a multiple of this, or of a
+/// smaller power of two for small ones.
 const GRANULE: usize = 256 << 10;
 
 /// Buffers at rest, shared by all connections of a cluster.
@@ -50,7 +51,7 @@ impl BufferPool {
             Vec::with_capacity(len)
         } else {
             self.reuse(len)
-                .unwrap_or_else(|| Vec::with_capacity(len.next_multiple_of(GRANULE)))
+                .unwrap_or_else(|| Vec::with_capacity(rounded_up(len)))
         };
         PooledBuffer {
             bytes,
@@ -59,10 +60,11 @@ impl BufferPool {
         }
     }
 
-    /// The smallest resting buffer that is large enough, unless it is so much larger that it would be wasted.
+    /// The smallest resting buffer that is large enough, unless it is so much larger that it would be wasted: who accounts
+    /// for memory knows the length of a response, so at most half as much again is held.
     fn reuse(&self, len: usize) -> Option<Vec<u8>> {
         let mut rest = self.lock();
-        let fits = |buffer: &Vec<u8>| buffer.capacity() >= len && buffer.capacity() / 8 <= len;
+        let fits = |buffer: &Vec<u8>| buffer.capacity() >= len && buffer.capacity() - len <= len / 2;
         let (at, _) = (rest.buffers.iter().enumerate())
             .filter(|(_, buffer)| fits(buffer))
             .min_by_key(|(_, buffer)| buffer.capacity())?;
@@ -134,6 +136,12 @@ impl Drop for PooledBuffer {
     fn drop(&mut self) {
         self.pool.give_back(std::mem::take(&mut self.bytes));
     }
+/// At most a quarter more.
+fn rounded_up(len: usize) -> usize {
+    let granule = (len / 8).next_power_of_two().min(GRANULE);
+    len.next_multiple_of(granule)
+}
+
 }
 
 #[cfg(test)]
@@ -187,11 +195,20 @@ mod tests {
     }
 
     #[test]
-    fn a_much_larger_buffer_is_not_wasted_on_a_small_response() {
-        let pool = BufferPool::new(64 << 20);
-        drop(pool.take(32 << 20));
-        let small = pool.take(100 << 10);
-        assert!(small.bytes.capacity() < 1 << 20);
-        assert_eq!(pool.resting().0, 1);
+    fn no_buffer_is_more_than_half_as_large_again_as_the_response() {
+        let lengths = (SMALLEST_KEPT..(1 << 20)).step_by(10_007);
+        let lengths = lengths.chain((1 << 20..20 << 20).step_by(700_001));
+        let lengths: Vec<usize> = lengths.collect();
+        let pool = BufferPool::new(1 << 30);
+        let mut reused = 0;
+        // Up and down, with all of them at rest.
+        for &len in lengths.iter().chain(lengths.iter().rev()) {
+            let before = pool.resting().0;
+            let taken = pool.take(len);
+            let capacity = taken.bytes.capacity();
+            assert!((len..=len + len / 2).contains(&capacity), "{capacity} for {len}");
+            reused += usize::from(pool.resting().0 < before);
+        }
+        assert!(reused > lengths.len(), "{reused}");
     }
 }
