@@ -1,4 +1,4 @@
-//! What comes from a broker: frames, responses, Fetch responses.
+//! What comes from a broker: frames, responses, Fetch and Produce responses.
 
 use bytes::Bytes;
 use kafka_wire::fuzzing;
@@ -33,7 +33,7 @@ pub fn frame(data: &[u8]) {
 const LARGEST_ELEMENT: usize = 256;
 const NESTING: usize = 4;
 
-/// Responses other than Fetch, behind the guard that checks their lengths.
+/// Responses other than Fetch and Produce, behind the guard that checks their lengths.
 pub fn response(data: &[u8]) {
     let mut input = Input::new(data);
     let (api, version) = (input.u8(), i16::from(input.u8()));
@@ -44,20 +44,44 @@ pub fn response(data: &[u8]) {
     );
 }
 
+/// A partition in memory, twice, as lists grow by doubling; and a topic with it.
+const LARGEST_PARTITION: usize = 2 * (256 + 96);
+
 /// Fetch responses: parsed as the generated message type parses them, the records slices of the body.
 pub fn fetch(data: &[u8]) {
     let mut input = Input::new(data);
     let version = i16::from(input.u8());
     let body = Bytes::copy_from_slice(input.rest);
     let inside = body.as_ptr_range();
-    for slab in fuzzing::fetch_response(version, body.clone())
-        .into_iter()
-        .flatten()
-    {
-        let slab = slab.as_ptr_range();
-        assert!(
-            slab.is_empty() || (inside.start <= slab.start && slab.end <= inside.end),
-            "records were copied"
+    // Partitions are read only as far as they were asked for. Of the rest only aborted transactions are kept, which are
+    // as large as they are on the wire.
+    for asked in [4, 1000] {
+        let slabs = bounded(
+            || fuzzing::fetch_response(version, body.clone(), asked),
+            |_| asked * LARGEST_PARTITION + 4 * body.len(),
         );
+        for slab in slabs.into_iter().flatten() {
+            let slab = slab.as_ptr_range();
+            assert!(
+                slab.is_empty() || (inside.start <= slab.start && slab.end <= inside.end),
+                "records were copied"
+            );
+        }
     }
+    fuzzing::fetch_response_is_read_as_it_was_written(version, body);
+}
+
+/// Of each byte: a partition takes at least 22 on the wire, and words that are no text become longer.
+const PRODUCED: usize = 32;
+
+/// Produce responses: parsed as the generated message type parses them.
+pub fn produce(data: &[u8]) {
+    let mut input = Input::new(data);
+    let version = i16::from(input.u8());
+    let body = Bytes::copy_from_slice(input.rest);
+    bounded(
+        || fuzzing::produce_response(version, body.clone()),
+        |_| PRODUCED * body.len(),
+    );
+    fuzzing::produce_response_is_read_as_it_was_written(version, body);
 }

@@ -5,6 +5,7 @@
 //! when the last slice of it is dropped.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,11 +17,26 @@ const SMALLEST_KEPT: usize = 64 << 10;
 /// Capacities are rounded up, so that responses of similar size can use each other's buffers: to a multiple of this, or of a
 /// smaller power of two for small ones.
 const GRANULE: usize = 256 << 10;
+/// Bytes of the largest response before it is known who the other side is: versions, and messages of a login.
+const LARGEST_OF_STRANGER: usize = 1 << 20;
 
 /// Buffers at rest, shared by all connections of a cluster.
 #[derive(Clone)]
 pub(crate) struct BufferPool {
     shared: Arc<Shared>,
+    acquainted: Acquaintance,
+}
+
+/// Whether the other side of a connection is known to be what it should be, as far as that is found out at all: it has
+/// agreed on versions, and taken the login if there is one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Acquaintance(Arc<AtomicBool>);
+
+impl Acquaintance {
+    /// From now on the other side is known.
+    pub(super) fn made(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 struct Shared {
@@ -42,6 +58,26 @@ impl BufferPool {
                 limit,
                 rest: Mutex::default(),
             }),
+            acquainted: Acquaintance(Arc::new(AtomicBool::new(true))),
+        }
+    }
+
+    /// The pool for a new connection: there are only small buffers until the acquaintance is made.
+    pub(super) fn for_stranger(&self) -> (Self, Acquaintance) {
+        let acquainted = Acquaintance::default();
+        let pool = Self {
+            shared: Arc::clone(&self.shared),
+            acquainted: acquainted.clone(),
+        };
+        (pool, acquainted)
+    }
+
+    /// The largest buffer that may be asked for.
+    pub(super) fn largest(&self) -> usize {
+        if self.acquainted.0.load(Ordering::Relaxed) {
+            usize::MAX
+        } else {
+            LARGEST_OF_STRANGER
         }
     }
 
@@ -100,6 +136,12 @@ impl BufferPool {
     }
 }
 
+/// At most a quarter more.
+fn rounded_up(len: usize) -> usize {
+    let granule = (len / 8).next_power_of_two().min(GRANULE);
+    len.next_multiple_of(granule)
+}
+
 impl fmt::Debug for BufferPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BufferPool")
@@ -136,12 +178,6 @@ impl Drop for PooledBuffer {
     fn drop(&mut self) {
         self.pool.give_back(std::mem::take(&mut self.bytes));
     }
-/// At most a quarter more.
-fn rounded_up(len: usize) -> usize {
-    let granule = (len / 8).next_power_of_two().min(GRANULE);
-    len.next_multiple_of(granule)
-}
-
 }
 
 #[cfg(test)]
@@ -196,19 +232,27 @@ mod tests {
 
     #[test]
     fn no_buffer_is_more_than_half_as_large_again_as_the_response() {
-        let lengths = (SMALLEST_KEPT..(1 << 20)).step_by(10_007);
-        let lengths = lengths.chain((1 << 20..20 << 20).step_by(700_001));
-        let lengths: Vec<usize> = lengths.collect();
-        let pool = BufferPool::new(1 << 30);
-        let mut reused = 0;
-        // Up and down, with all of them at rest.
-        for &len in lengths.iter().chain(lengths.iter().rev()) {
-            let before = pool.resting().0;
-            let taken = pool.take(len);
-            let capacity = taken.bytes.capacity();
-            assert!((len..=len + len / 2).contains(&capacity), "{capacity} for {len}");
-            reused += usize::from(pool.resting().0 < before);
+        let small = (SMALLEST_KEPT..(1 << 20)).step_by(10_007);
+        for len in small.chain((1 << 20..20 << 20).step_by(700_001)) {
+            let pool = BufferPool::new(1 << 30);
+            let capacity = pool.take(len).bytes.capacity();
+            assert!((len..=len + len / 4).contains(&capacity), "{capacity} for {len}");
+            for part in (SMALLEST_KEPT..=len).step_by(len / 16) {
+                let pool = BufferPool::new(1 << 30);
+                drop(pool.take(len));
+                let again = pool.take(part).bytes.capacity();
+                assert!((part..=part + part / 2).contains(&again), "{again} for {part}");
+                // What fits well is used again.
+                assert!(again == capacity || part < len * 7 / 8, "{part} of {len}");
+            }
         }
-        assert!(reused > lengths.len(), "{reused}");
+    }
+
+    #[test]
+    fn a_stranger_gets_small_buffers_until_the_acquaintance_is_made() {
+        let (pool, acquaintance) = BufferPool::new(64 << 20).for_stranger();
+        assert_eq!(pool.largest(), LARGEST_OF_STRANGER);
+        acquaintance.made();
+        assert_eq!(pool.largest(), usize::MAX);
     }
 }

@@ -169,7 +169,8 @@ impl Dialer {
     ) -> Result<Link, ConnectionError> {
         let stream = self.open(socket, host).await?;
         let (link, commands, shared) = Link::new(Arc::clone(broker));
-        let options = self.driver_options(stream.is_buffered());
+        let (pool, acquaintance) = self.pool.for_stranger();
+        let options = self.driver_options(stream.is_buffered(), pool);
         let ended = options.closed.clone();
         self.drivers
             .spawn(Driver::new(stream, commands, shared, options).run());
@@ -187,6 +188,7 @@ impl Dialer {
                 self.drivers.spawn(renewal.run(lifetime));
             }
         }
+        acquaintance.made();
         Ok(link)
     }
 
@@ -205,12 +207,12 @@ impl Dialer {
         Ok(Stream::secured(session.map_err(late)??))
     }
 
-    fn driver_options(&self, buffered: bool) -> DriverOptions {
+    fn driver_options(&self, buffered: bool, pool: BufferPool) -> DriverOptions {
         DriverOptions {
             client_id: Arc::clone(&self.client_id),
             max_response_bytes: self.max_response_bytes,
             idle_timeout: self.idle_timeout,
-            pool: self.pool.clone(),
+            pool,
             buffered,
             logs_in: self.secured.login.is_some(),
             closed: self.closed.child_token(),

@@ -1,9 +1,12 @@
 //! A host with several addresses: each is tried, in order, until one works.
 
+use kafka_protocol::messages::GroupId;
+use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{
     ApiVersionsRequest, BrokerId, ListGroupsRequest, ListGroupsResponse, MetadataRequest, MetadataResponse,
 };
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -90,6 +93,50 @@ async fn when_none_works_each_is_listed_with_its_cause() {
         "{:?}",
         failures[1]
     );
+}
+
+/// Whoever it is, it is not yet known to be a broker.
+#[tokio::test]
+async fn a_huge_first_answer_is_refused_before_there_is_room_for_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_u32(100 << 20).await.unwrap();
+            kept.push(stream);
+        }
+    });
+    let outcome = dialer().dial_each(&[address], &host(), &"a broker".into()).await;
+    let failures = outcome.map(|_| ()).unwrap_err();
+    let words = failures[0].cause.to_string();
+    assert!(
+        words.contains("104857600 bytes") && words.contains("before the login"),
+        "{words}"
+    );
+}
+
+/// The answer to the first question after that may be as large as any.
+#[tokio::test]
+async fn a_large_answer_is_taken_from_who_is_known() {
+    let groups = || {
+        let name = "g".repeat(200);
+        let group = ListedGroup::default().with_group_id(GroupId(text(&name)));
+        ListGroupsResponse::default().with_groups(vec![group; 10_000])
+    };
+    let broker = FakeBroker::start(move |seen| match seen.is::<ListGroupsRequest>() {
+        true => seen.answer(&groups()),
+        false => seen.answer(&all_versions()),
+    })
+    .await;
+    let dialer = dialer();
+    let link = dialer
+        .dial_each(&[broker.address], &host(), &"a broker".into())
+        .await
+        .unwrap();
+    let patience = Duration::from_secs(20);
+    let listed = link.call(&ListGroupsRequest::default(), patience).await.unwrap();
+    assert_eq!(listed.groups.len(), 10_000);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The next frame, without its length: correlation id, response header, body.
     ///
-    /// Cancel-safe. Nothing is allocated for a frame longer than `limit`.
+    /// Cancel-safe. Nothing is allocated for a frame longer than `limit`, or than the pool allows.
     ///
     /// # Errors
     /// [`ConnectionError::Protocol`] for a length that cannot be, else what the stream reported. An end of the
@@ -87,7 +87,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             return Err(ConnectionError::Protocol(peer.to_owned()));
         }
         let announced = i32::from_be_bytes(self.length);
+        let largest = self.pool.largest();
         match usize::try_from(announced) {
+            Ok(length) if length > largest => Err(ConnectionError::Protocol(format!(
+                "a response of {length} bytes was announced, and before the login there is none of more than {largest}: is \
+                 the listener one of Kafka?"
+            ))),
             Ok(length) if length > limit => Err(ConnectionError::Protocol(format!(
                 "a response of {length} bytes was announced, and the limit is {limit} (max_response_bytes)"
             ))),

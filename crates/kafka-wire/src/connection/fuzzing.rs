@@ -9,7 +9,8 @@ use kafka_protocol::messages::{
     ApiVersionsRequest, ConsumerGroupDescribeRequest, CreateTopicsRequest, DeleteRecordsRequest,
     DescribeConfigsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
     InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SaslAuthenticateRequest,
+    SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
@@ -21,6 +22,7 @@ use crate::fetch::response::{
     DivergingEpoch, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FetchResponse, PartitionResponse, TopicKey,
     TopicResponse,
 };
+use crate::produce::{request, response::ProduceResponse};
 use crate::transactions::AbortedTransaction;
 
 /// Reads the frames of `stream`, none longer than `limit`, and shows each to `see`; returns why it ended.
@@ -52,7 +54,7 @@ pub fn response(api: u8, version: i16, body: Bytes) -> bool {
         ApiVersionsRequest ConsumerGroupDescribeRequest CreateTopicsRequest DeleteRecordsRequest
         DescribeConfigsRequest DescribeGroupsRequest FindCoordinatorRequest InitProducerIdRequest
         ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
-        OffsetForLeaderEpochRequest
+        OffsetForLeaderEpochRequest SaslHandshakeRequest SaslAuthenticateRequest
     }
 }
 
@@ -79,14 +81,26 @@ where
     true
 }
 
-/// Parses `body` as a Fetch response, and compares with what the generated message type makes of it. Returns the slabs
-/// of records.
+/// Parses `body` as the response to a Fetch request for so many partitions. Returns the slabs of records.
+pub fn fetch_response(version: i16, body: Bytes, asked: usize) -> Option<Vec<Bytes>> {
+    let ours = FetchResponse::decode(body, fetch_version(version), asked).ok()?;
+    let partitions = ours.topics.iter().map(|topic| topic.partitions.len());
+    assert!(ours.topics.len() <= asked && partitions.sum::<usize>() <= asked);
+    let slabs = |topic: TopicResponse| topic.partitions.into_iter().map(|partition| partition.records);
+    Some(ours.topics.into_iter().flat_map(slabs).collect())
+}
+
+fn fetch_version(version: i16) -> i16 {
+    4 + version.rem_euclid(14)
+}
+
+/// Parses `body` as a Fetch response, and compares with what the generated message type makes of it.
 ///
 /// The generated type does not look at the sizes of tagged fields that it knows, and we do. Only what it writes again as
 /// it was read has the right sizes and is compared.
-pub fn fetch_response(version: i16, body: Bytes) -> Option<Vec<Bytes>> {
-    let version = 4 + version.rem_euclid(14);
-    let ours = FetchResponse::decode(body.clone(), version);
+pub fn fetch_response_is_read_as_it_was_written(version: i16, body: Bytes) {
+    let version = fetch_version(version);
+    let ours = FetchResponse::decode(body.clone(), version, usize::MAX);
     let theirs = decode::<<FetchRequest as Api>::Response>(body.clone(), version, version >= FIRST_FLEXIBLE);
     let mut again = BytesMut::new();
     if let Ok(theirs) = theirs
@@ -135,6 +149,61 @@ pub fn fetch_response(version: i16, body: Bytes) -> Option<Vec<Bytes>> {
         };
         assert_eq!(ours.as_ref(), Ok(&expected));
     }
-    let slabs = |topic: TopicResponse| topic.partitions.into_iter().map(|partition| partition.records);
-    Some(ours.ok()?.topics.into_iter().flat_map(slabs).collect())
+}
+
+/// Parses `body` as a Produce response; whether it is one.
+pub fn produce_response(version: i16, body: Bytes) -> bool {
+    ProduceResponse::decode(body, produce_version(version)).is_ok()
+}
+
+fn produce_version(version: i16) -> i16 {
+    let versions = <ProduceRequest as Api>::versions();
+    versions.start() + version.rem_euclid(versions.end() - versions.start() + 1)
+}
+
+/// Parses `body` as a Produce response, and compares with what the generated message type makes of it, as with Fetch
+/// responses.
+pub fn produce_response_is_read_as_it_was_written(version: i16, body: Bytes) {
+    let version = produce_version(version);
+    let ours = ProduceResponse::decode(body.clone(), version);
+    let theirs = decode::<<ProduceRequest as Api>::Response>(
+        body.clone(),
+        version,
+        version >= request::FIRST_FLEXIBLE,
+    );
+    let mut again = BytesMut::new();
+    let Ok(theirs) = theirs else { return };
+    if theirs.encode(&mut again, version).is_err() || again != body {
+        return;
+    }
+    let topics = theirs.responses.into_iter().flat_map(|topic| {
+        let key = if version >= request::FIRST_WITH_TOPIC_IDS {
+            TopicKey::Id(*topic.topic_id.as_bytes())
+        } else {
+            TopicKey::Name(topic.name.0.into_bytes())
+        };
+        topic.partition_responses.into_iter().map(move |partition| {
+            let has_text = partition.error_message.is_some() || !partition.record_errors.is_empty();
+            (
+                key.clone(),
+                (partition.index, partition.error_code),
+                Some(partition.base_offset).filter(|&offset| offset >= 0 && partition.error_code == 0),
+                Some(partition.log_append_time_ms).filter(|&time| time >= 0),
+                has_text,
+            )
+        })
+    });
+    let ours = ours.map(|ours| {
+        let partitions = ours.partitions.into_iter().map(|partition| {
+            (
+                partition.topic,
+                (partition.partition, partition.error_code),
+                partition.base_offset,
+                partition.log_append_time,
+                partition.error_text.is_some(),
+            )
+        });
+        (ours.throttle_time_ms, partitions.collect::<Vec<_>>())
+    });
+    assert_eq!(ours, Ok((theirs.throttle_time_ms, topics.collect())));
 }

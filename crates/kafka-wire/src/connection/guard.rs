@@ -9,17 +9,24 @@
 //!   decoders read a boolean as they read a byte of a varint, and any byte is true that is not 0: a varint may begin at
 //!   each byte that is read alone, and what would be too much for any of them is refused.
 //! * In the older encoding a length is a plain 32-bit integer, as are ids and times, and those may be larger than the
-//!   bytes that are left. A number that is larger is therefore shown to the decoder as one more than the bytes that are
-//!   left, with which no array can be read. If the message can be read all the same, then no such number was a length,
-//!   and the message is read again with the numbers as they are.
+//!   bytes that are left. A number that is larger is therefore shown to the decoder as a negative one, with which no array
+//!   can be read. If the message can be read all the same, then no such number was a length, and the message is read again
+//!   with the numbers as they are.
 //!
-//! What remains is bounded by the size of the frame: at most some 200 bytes are reserved per byte left in it, once for
-//! each level of nesting.
+//! What remains is bounded: at most some 200 bytes are reserved per byte left in the frame, once for each level of nesting.
+//! As that would still be gigabytes for a large frame, there is an absolute limit for lengths, and one for the messages that
+//! are read here: bulk data are not.
 
 use bytes::TryGetError;
 use bytes::{Buf, Bytes};
 use kafka_protocol::protocol::buf::ByteBuf;
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
+
+/// Bytes of the largest message: the metadata of half a million partitions.
+const LARGEST_BODY: usize = 64 << 20;
+/// Largest length that is accepted, whatever the size of the message. What is a list in these messages has fewer elements,
+/// and what is text or bytes is shorter.
+const LARGEST_LENGTH: usize = 2 << 20;
 
 /// Largest varint that is accepted though fewer bytes are left. Kafka numbers tagged fields from 0.
 const SLACK_VARINTS: u64 = 1 << 8;
@@ -36,6 +43,12 @@ pub(crate) fn decode<M: Decodable + HeaderVersion>(
     version: i16,
     flexible: bool,
 ) -> Result<M, String> {
+    if body.len() > LARGEST_BODY {
+        let length = body.len();
+        return Err(format!(
+            "it has {length} bytes, and {LARGEST_BODY} are the most for one without records"
+        ));
+    }
     let mut first = Guarded::new(body.clone(), flexible, Numbers::Capped);
     let message = decode_all(&mut first, version)?;
     if !first.capped {
@@ -65,7 +78,7 @@ fn decode_all<M: Decodable>(guarded: &mut Guarded, version: i16) -> Result<M, St
 /// How 32-bit integers of the older encoding are shown to the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Numbers {
-    /// None larger than one more than the bytes that are left.
+    /// Those that are too large for a length are negative.
     Capped,
     /// All lengths are known to be good.
     AsTheyAre,
@@ -78,7 +91,7 @@ struct Guarded {
     open: [u64; LONGEST_VARINT - 1],
     opened: usize,
     numbers: Numbers,
-    /// Whether a number was shown smaller than it is.
+    /// Whether a number was shown as a negative one.
     capped: bool,
 }
 
@@ -102,6 +115,11 @@ impl Guarded {
         }
     }
 
+    /// The largest number that can be a length here.
+    fn largest_length(&self) -> usize {
+        self.rest.len().min(LARGEST_LENGTH)
+    }
+
     fn follow_varint(&mut self, byte: u8) -> Result<(), TryGetError> {
         let bits = u64::from(byte & 0x7f);
         let mut values = [bits; LONGEST_VARINT];
@@ -121,7 +139,7 @@ impl Guarded {
         let largest = values.get(ended).and_then(|ended| ended.iter().max());
         match largest {
             // Lengths are sent as one more than they are.
-            Some(&value) if value > SLACK_VARINTS && value - 1 > self.rest.len() as u64 => {
+            Some(&value) if value > SLACK_VARINTS && value - 1 > self.largest_length() as u64 => {
                 Err(self.refuse(usize::try_from(value).unwrap_or(usize::MAX)))
             }
             _ => Ok(()),
@@ -157,9 +175,11 @@ impl Buf for Guarded {
         if self.flexible || self.numbers == Numbers::AsTheyAre {
             return Ok(value);
         }
-        let cap = i32::try_from(self.rest.len() + 1).unwrap_or(i32::MAX);
-        self.capped |= value > cap;
-        Ok(value.min(cap))
+        if usize::try_from(value).is_ok_and(|length| length > self.largest_length()) {
+            self.capped = true;
+            return Ok(i32::MIN);
+        }
+        Ok(value)
     }
 }
 
@@ -245,6 +265,30 @@ mod tests {
         assert!(error.contains("at byte 9 of 12"), "{error}");
     }
 
+    /// The bytes are there, and room for as many elements would be gigabytes.
+    #[test]
+    fn a_large_message_does_not_make_a_large_length_a_good_one() {
+        let announced = LARGEST_LENGTH as u32 + 1;
+        let mut plain = vec![0; LARGEST_BODY];
+        plain[4..8].copy_from_slice(&announced.to_be_bytes());
+        let error = decode::<MetadataResponse>(Bytes::from(plain), 8, false).unwrap_err();
+        assert!(error.contains("at byte 8 of"), "{error}");
+        let mut compact = vec![0; LARGEST_BODY];
+        let mut rest = announced + 1;
+        for byte in &mut compact[4..] {
+            *byte = rest as u8 | 0x80;
+            rest >>= 7;
+            if rest == 0 {
+                *byte &= 0x7f;
+                break;
+            }
+        }
+        let error = decode::<MetadataResponse>(Bytes::from(compact), 12, true).unwrap_err();
+        assert!(error.contains("at byte 8 of"), "{error}");
+        let error = decode::<MetadataResponse>(Bytes::from(vec![0; LARGEST_BODY + 1]), 12, true);
+        assert!(error.unwrap_err().contains("are the most"));
+    }
+
     /// A group whose members are said to be 2^20: room for them would be 250 MB.
     #[test]
     fn a_length_that_could_be_an_id_reserves_nothing() {
@@ -260,7 +304,7 @@ mod tests {
             hostile[at..at + 4].copy_from_slice(&[0, 0x10, 0, 0]);
             let mut guarded = Guarded::new(Bytes::from(hostile.clone()), false, Numbers::Capped);
             while let Ok(number) = guarded.try_get_i32() {
-                assert!(number <= guarded.rest.len() as i32 + 1, "{number} at {at}");
+                assert!(number <= guarded.rest.len() as i32, "{number} at {at}");
             }
             let _ = decode::<DescribeGroupsResponse>(Bytes::from(hostile), 4, false);
         }

@@ -40,9 +40,9 @@ pub(super) async fn send(
     Ok((body, version))
 }
 
-/// Reads a response body; tells the link how long the broker wants it to be quiet.
-pub(super) fn read(link: &Link, body: Bytes, version: i16) -> Result<FetchResponse, Error> {
-    let response = FetchResponse::decode(body, version)
+/// Reads the body of a response to a request for so many partitions; tells the link how long the broker wants it to be quiet.
+pub(super) fn read(link: &Link, body: Bytes, version: i16, asked: usize) -> Result<FetchResponse, Error> {
+    let response = FetchResponse::decode(body, version, asked)
         .map_err(|malformed| link.malformed(API, version, malformed.to_string()))?;
     link.throttle(response.throttle_time_ms);
     match ErrorCode::new(response.error_code) {
@@ -80,7 +80,7 @@ pub(crate) async fn fetch_one(
         partitions: &[partition],
     };
     let (body, version) = send(link, &request, patience).await?;
-    let response = read(link, body, version)?;
+    let response = read(link, body, version, request.partitions.len())?;
     let answer = response
         .topics
         .into_iter()

@@ -60,7 +60,7 @@ fn answer(log: &[RawBatch], offset: i64, max_bytes: usize, version: i16) -> Vec<
 
 /// What lane and router make of an answer, as far as it changes what is read. `None`: the partition has failed for good.
 fn take_in(cursor: &mut Cursor, body: Vec<u8>, version: i16) -> Option<Vec<LogEntry>> {
-    let Ok(response) = FetchResponse::decode(Bytes::from(body), version) else {
+    let Ok(response) = FetchResponse::decode(Bytes::from(body), version, 1) else {
         return Some(Vec::new());
     };
     let mut partitions = response.topics.into_iter().flat_map(|topic| topic.partitions);

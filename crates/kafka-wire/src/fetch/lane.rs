@@ -104,7 +104,7 @@ impl Lane {
             partitions: &partitions,
         };
         let (body, version) = exchange::send(link, &request, self.shared.patience()).await?;
-        let response = exchange::read(link, body.clone(), version)?;
+        let response = exchange::read(link, body.clone(), version, partitions.len())?;
         self.shared.throttled.add(response.throttle_time_ms);
         Ok((response, body))
     }

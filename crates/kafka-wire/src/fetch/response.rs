@@ -73,8 +73,9 @@ impl FetchResponse {
         self.throttle_time_ms > 0 && self.error_code == 0 && self.topics.is_empty()
     }
 
-    /// Parses a response body. Nothing is allocated for more elements than the body can hold.
-    pub(crate) fn decode(body: Bytes, version: i16) -> Result<Self, Malformed> {
+    /// Parses the body of a response to a request that named so many partitions. Nothing is allocated for more of them, or
+    /// for more elements than the body can hold.
+    pub(crate) fn decode(body: Bytes, version: i16, mut asked: usize) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body, version >= FIRST_FLEXIBLE);
         let throttle_time_ms = reader.i32()?;
         let error_code = if version >= 7 { reader.i16()? } else { 0 };
@@ -82,9 +83,12 @@ impl FetchResponse {
             let _session_id = reader.i32()?;
         }
         let count = reader.count(MIN_TOPIC)?;
+        if count > asked {
+            return Err(reader.malformed("more topics than partitions were asked for"));
+        }
         let mut topics = Vec::new();
         for _ in 0..count {
-            topics.push(topic(&mut reader, version)?);
+            topics.push(topic(&mut reader, version, &mut asked)?);
         }
         reader.skip_tagged_fields()?;
         Ok(Self {
@@ -100,13 +104,15 @@ const MIN_TOPIC: usize = 2;
 const MIN_PARTITION: usize = 4 + 2 + 8 + 8 + 1 + 1;
 const MIN_ABORTED: usize = 8 + 8;
 
-fn topic(reader: &mut Reader, version: i16) -> Result<TopicResponse, Malformed> {
+fn topic(reader: &mut Reader, version: i16, asked: &mut usize) -> Result<TopicResponse, Malformed> {
     let topic = if version >= FIRST_WITH_TOPIC_IDS {
         TopicKey::Id(reader.uuid()?)
     } else {
         TopicKey::Name(reader.nullable_string()?.unwrap_or_default())
     };
     let count = reader.count(MIN_PARTITION)?;
+    *asked =
+        (asked.checked_sub(count)).ok_or_else(|| reader.malformed("more partitions than were asked for"))?;
     let mut partitions = Vec::new();
     for _ in 0..count {
         partitions.push(partition(reader, version)?);

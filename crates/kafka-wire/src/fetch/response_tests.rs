@@ -79,7 +79,7 @@ fn every_version_reads_as_the_generated_type_wrote_it() {
             their_partition(1, version, Vec::new(), &[]),
             their_partition(2, version, vec![0xaa; 5000], &[]),
         ];
-        let response = FetchResponse::decode(encoded(version, partitions), version).unwrap();
+        let response = FetchResponse::decode(encoded(version, partitions), version, 64).unwrap();
         assert_eq!(response.throttle_time_ms, 11);
         assert_eq!(response.error_code, if version >= 7 { 70 } else { 0 });
         let [topic] = &response.topics[..] else {
@@ -134,7 +134,7 @@ fn a_tagged_field_ends_where_its_size_says() {
     for size in 0..=13u8 {
         let mut changed = body.to_vec();
         changed[at + 1] = size;
-        let read = FetchResponse::decode(Bytes::from(changed), 12);
+        let read = FetchResponse::decode(Bytes::from(changed), 12, 64);
         assert_eq!(read.is_ok(), size == 13, "{size}: {read:?}");
     }
 }
@@ -143,7 +143,7 @@ fn a_tagged_field_ends_where_its_size_says() {
 fn records_share_the_memory_of_the_frame() {
     let body = encoded(12, vec![their_partition(0, 12, vec![7; 100_000], &[])]);
     let frame = body.as_ptr_range();
-    let response = FetchResponse::decode(body, 12).unwrap();
+    let response = FetchResponse::decode(body, 12, 64).unwrap();
     assert!(frame.contains(&response.topics[0].partitions[0].records.as_ptr()));
 }
 
@@ -151,7 +151,7 @@ fn records_share_the_memory_of_the_frame() {
 fn a_null_record_set_is_an_empty_one() {
     for version in VERSIONS {
         let partition = their_partition(0, version, Vec::new(), &[]).with_records(None);
-        let response = FetchResponse::decode(encoded(version, vec![partition]), version).unwrap();
+        let response = FetchResponse::decode(encoded(version, vec![partition]), version, 64).unwrap();
         assert!(response.topics[0].partitions[0].records.is_empty());
     }
 }
@@ -161,10 +161,36 @@ fn every_truncation_is_an_error_that_names_a_position() {
     for version in [4, 7, 12, 17] {
         let whole = encoded(version, vec![their_partition(0, version, vec![1; 40], &[(1, 2)])]);
         for length in 0..whole.len() {
-            let error = FetchResponse::decode(whole.slice(..length), version).unwrap_err();
+            let error = FetchResponse::decode(whole.slice(..length), version, 64).unwrap_err();
             assert!(error.position <= length);
         }
     }
+}
+
+/// A topic takes three bytes on the wire, and much more in memory.
+#[test]
+fn no_more_than_was_asked_for_is_read() {
+    for version in [4, 12, 17] {
+        let partitions = (0..3)
+            .map(|index| their_partition(index, version, vec![1], &[]))
+            .collect();
+        let body = encoded(version, partitions);
+        for asked in 0..5 {
+            let read = FetchResponse::decode(body.clone(), version, asked);
+            assert_eq!(read.is_ok(), asked >= 3, "{asked}");
+        }
+    }
+    // Throttle time, error, session; topics without a name and without partitions.
+    let mut body = vec![0; 10];
+    body.push(1 + 100);
+    body.extend([1, 1, 0].repeat(100));
+    body.push(0);
+    let body = Bytes::from(body);
+    assert_eq!(
+        FetchResponse::decode(body.clone(), 12, 100).unwrap().topics.len(),
+        100
+    );
+    assert!(FetchResponse::decode(body, 12, 99).is_err());
 }
 
 #[test]
@@ -178,14 +204,14 @@ fn a_claim_of_two_billion_elements_allocates_nothing() {
         } else {
             body.extend_from_slice(&i32::MAX.to_be_bytes());
         }
-        assert!(FetchResponse::decode(body.freeze(), version).is_err());
+        assert!(FetchResponse::decode(body.freeze(), version, 64).is_err());
     }
 }
 
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), version in VERSIONS) {
-        let _ = FetchResponse::decode(Bytes::from(bytes), version);
+        let _ = FetchResponse::decode(Bytes::from(bytes), version, 64);
     }
 
     #[test]
@@ -200,7 +226,7 @@ proptest! {
             body[position] ^= bits;
         }
         let length = body.len();
-        if let Ok(response) = FetchResponse::decode(Bytes::from(body), version) {
+        if let Ok(response) = FetchResponse::decode(Bytes::from(body), version, 64) {
             let records: usize =
                 response.topics.iter().flat_map(|topic| &topic.partitions).map(|p| p.records.len()).sum();
             prop_assert!(records <= length);
