@@ -68,7 +68,7 @@ impl fmt::Debug for TokenSource {
 }
 
 /// What a token endpoint is asked with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientCredentials {
     /// `https://` (or `http://`) address of the token endpoint.
@@ -81,6 +81,29 @@ pub struct ClientCredentials {
     pub scope: Option<String>,
     /// PEM file with the authorities to trust for the endpoint; those of the operating system when there is none.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Of the address only what cannot hold a password or a key.
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("endpoint_url", &without_secrets(&self.endpoint_url))
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .field("scope", &self.scope)
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
+}
+
+/// An address up to its query, and without what stands before an `@`.
+fn without_secrets(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    match (shown.split_once("://"), shown.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
+        (None, Some((_, rest))) => format!("...@{rest}"),
+        _ => shown.to_owned(),
+    }
 }
 
 impl SaslConfig {
@@ -210,6 +233,26 @@ mod tests {
         let hidden = reason(&login("u", "marker\0marker"));
         assert!(hidden.contains("NUL") && !hidden.contains("marker"), "{hidden}");
         assert!(login("u", "p").validate().is_ok());
+    }
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_a_key() {
+        for (url, shown) in [
+            ("https://idp/token", "https://idp/token"),
+            ("https://idp/token?key=marker", "https://idp/token"),
+            ("https://idp/token#marker", "https://idp/token"),
+            ("https://user:marker@idp/token?marker", "https://...@idp/token"),
+            ("https://user:mar@ker@idp", "https://...@idp"),
+            ("user:marker@idp", "...@idp"),
+            ("https://marker://marker@idp", "https://...@idp"),
+        ] {
+            let asked = ClientCredentials::new(url, "me", Secret::new("marker"));
+            let debug = format!("{asked:?} {asked:#?}");
+            assert!(
+                debug.contains(&format!("{shown:?}")) && !debug.contains("marker"),
+                "{debug}"
+            );
+        }
     }
 
     #[test]

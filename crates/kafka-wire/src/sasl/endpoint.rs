@@ -40,7 +40,7 @@ pub(super) struct Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("url", &self.url)
+            .field("url", &self.shown())
             .finish_non_exhaustive()
     }
 }
@@ -265,7 +265,8 @@ mod tests {
         assert_eq!(&endpoint.body[..], b"grant_type=client_credentials&scope=a+b%26c");
         assert_eq!(endpoint.shown(), "http://[::1]:8080/token");
         assert_eq!(encoded("a:b=ü%"), "a%3Ab%3D%C3%BC%25");
-        assert!(!format!("{endpoint:?}").contains("marker"));
+        let shown = format!("{endpoint:?} {endpoint:#?}");
+        assert!(!shown.contains("marker") && !shown.contains("hidden"), "{shown}");
     }
 
     #[test]

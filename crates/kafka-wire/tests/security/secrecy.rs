@@ -97,18 +97,10 @@ async fn no_failure_and_no_success_shows_a_secret() {
         &endpoint.url,
         &format!("http://user:{MARKER}@127.0.0.1:1/"),
         "http://127.0.0.1:1/",
+        &format!("http://127.0.0.1:1/?key={MARKER}"),
     ] {
         let asked = ClientCredentials::new(url, "client", secret());
-        let login = SaslConfig::oauth_bearer(TokenSource::ClientCredentials(asked));
-        // Debug of an address with a password in it shows it: such addresses are refused, and said so.
-        if url.contains('@') {
-            let error = Cluster::connect(with_login(shared, "LOGIN", login))
-                .await
-                .unwrap_err();
-            hides(&chain(&error), "an error");
-        } else {
-            logins.push(login);
-        }
+        logins.push(SaslConfig::oauth_bearer(TokenSource::ClientCredentials(asked)));
     }
     let mut failures = 0;
     for login in logins {
