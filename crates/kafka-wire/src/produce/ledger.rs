@@ -7,6 +7,8 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::batch::{BatchHeader, HEADER_LEN, ProducePatch, RawBatch};
 use crate::error::Error;
@@ -82,6 +84,8 @@ pub(super) enum Answered {
 pub(super) struct Ledger {
     producer_id: i64,
     producer_epoch: i16,
+    /// Where to say that there is a new epoch.
+    newest_epoch: Arc<AtomicI32>,
     next_sequence: i32,
     queue: VecDeque<Parcel>,
     /// Sent and not known to be in the log, in order.
@@ -106,6 +110,7 @@ impl Ledger {
         Self {
             producer_id,
             producer_epoch,
+            newest_epoch: Arc::default(),
             next_sequence: 0,
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
@@ -116,6 +121,13 @@ impl Ledger {
             confirmed: false,
             failure: None,
         }
+    }
+
+    /// Says in `newest_epoch` which epoch is used.
+    pub(super) fn telling(mut self, newest_epoch: Arc<AtomicI32>) -> Self {
+        newest_epoch.store(i32::from(self.producer_epoch), Ordering::Relaxed);
+        self.newest_epoch = newest_epoch;
+        self
     }
 
     /// Begins with this sequence number, as if records had been written before.
@@ -252,6 +264,8 @@ impl Ledger {
     /// as it should be. Nothing may be in flight. `None` when there is no further epoch.
     pub(super) fn renew_epoch(&mut self) -> Option<()> {
         self.producer_epoch = self.producer_epoch.checked_add(1)?;
+        self.newest_epoch
+            .store(i32::from(self.producer_epoch), Ordering::Relaxed);
         self.next_sequence = 0;
         for index in 0..self.queue.len() {
             let stamp = self.stamp();

@@ -10,6 +10,7 @@
 //! The broker's idempotence is used but not relied on (see `settle.rs`). What is relied on: nobody else writes to the
 //! partition, so every batch has one offset that it can get, and the log can be compared with what was sent.
 
+mod claims;
 mod lane;
 mod ledger;
 mod limit;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ProducerOptions;
+use super::claims::{Claim, Claims};
 use super::ledger::Ledger;
 use super::partition::{Partition, Progress};
 use super::shared::Shared;
@@ -29,6 +30,7 @@ struct Inner {
     shared: Arc<Shared>,
     producer_id: i64,
     producer_epoch: i16,
+    claims: Claims,
     /// Ends the tasks.
     _close: DropGuard,
 }
@@ -46,6 +48,7 @@ impl Producer {
             shared,
             producer_id,
             producer_epoch,
+            claims: Claims::default(),
             _close: closed.drop_guard(),
         };
         Ok(Self {
@@ -66,9 +69,11 @@ impl Producer {
 
     /// A writer for a partition whose log ends at `next_offset`. Nobody else may write to the partition meanwhile.
     ///
-    /// The partition must not have another writer of this producer.
+    /// A partition can be written again after its writer was dropped. What that one had not [flushed](PartitionWriter::flush)
+    /// may still arrive, and is then what somebody else has written.
     ///
     /// # Errors
+    /// [`Error::InvalidRequest`] when the partition has another writer of this producer;
     /// [`PartitionProblem::ForeignWrite`] or [`PartitionProblem::LogShrunk`] when the log ends elsewhere, everything
     /// included that the leader holds and has not replicated yet; what keeps the leader from being asked.
     pub async fn partition(
@@ -77,17 +82,20 @@ impl Producer {
         partition: i32,
         next_offset: i64,
     ) -> Result<PartitionWriter, Error> {
-        let Inner {
-            producer_id,
-            producer_epoch,
-            ..
-        } = *self.inner;
-        let ledger = Ledger::new(producer_id, producer_epoch, next_offset);
-        self.open(TopicPartition::new(topic, partition), ledger).await
+        let name = TopicPartition::new(topic, partition);
+        let claim = self.inner.claims.take(&name, self.inner.producer_epoch)?;
+        let ledger = Ledger::new(self.inner.producer_id, claim.epoch, next_offset)
+            .telling(Arc::clone(&claim.newest_epoch));
+        self.open(name, ledger, claim).await
     }
 
     /// A writer that begins with this ledger.
-    async fn open(&self, name: TopicPartition, ledger: Ledger) -> Result<PartitionWriter, Error> {
+    async fn open(
+        &self,
+        name: TopicPartition,
+        ledger: Ledger,
+        claim: Claim,
+    ) -> Result<PartitionWriter, Error> {
         let shared = &self.inner.shared;
         let topic_id = topic_id(&shared.cluster, &name).await?;
         let partition = Arc::new(Partition::new(
@@ -102,6 +110,7 @@ impl Producer {
         Ok(PartitionWriter {
             partition,
             progress,
+            _claim: claim,
             _producer: self.clone(),
         })
     }
@@ -112,6 +121,8 @@ impl Producer {
 pub struct PartitionWriter {
     partition: Arc<Partition>,
     progress: watch::Receiver<Progress>,
+    /// Ends with the writer.
+    _claim: Claim,
     /// The tasks that do the work end with the producer.
     _producer: Producer,
 }

@@ -28,10 +28,9 @@ async fn sequence_numbers_start_again_after_the_largest_also_when_answers_are_lo
     let producer = Producer::start(&cluster, options).await.unwrap();
     // The third batch has records on both sides.
     let ledger = Ledger::new(producer.producer_id(), 0, 0).with_sequence(i32::MAX - 25);
-    let mut writer = producer
-        .open(TopicPartition::new("wrap", 0), ledger)
-        .await
-        .unwrap();
+    let name = TopicPartition::new("wrap", 0);
+    let claim = producer.inner.claims.take(&name, 0).unwrap();
+    let mut writer = producer.open(name, ledger, claim).await.unwrap();
     let lost = Rule::request(api_key::PRODUCE, RequestFault::CutBeforeResponse);
     let rule = kafka.proxy(0).unwrap().add(lost.skip(1).times(3));
     for batch in 0..10 {

@@ -296,6 +296,30 @@ async fn a_topic_that_stamps_or_recompresses_batches_is_written_all_the_same() {
     holds_exactly_once(bench, "rewriting", 0, 200).await;
 }
 
+/// A broker that sees the same sequence numbers once more believes that it has the batch already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_is_written_again_by_the_same_producer() {
+    let bench = shared().await;
+    let cluster = bench.connect().await;
+    bench.create("reopened", 1).await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    let all = batches(0, 12, 10, WireCodec::None);
+    let mut end = 0;
+    for part in all.chunks(4) {
+        let mut writer = producer.partition("reopened", 0, end).await.unwrap();
+        let second = producer.partition("reopened", 0, end).await.unwrap_err();
+        assert!(matches!(second, Error::InvalidRequest { .. }), "{second}");
+        for batch in part {
+            writer.append(batch.clone()).await.unwrap();
+        }
+        end = writer.flush().await.unwrap();
+    }
+    assert_eq!(end, 120);
+    holds_exactly_once(bench, "reopened", 0, 120).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_created_again_is_not_written_under_its_old_id() {
     let bench = shared().await;
