@@ -83,6 +83,11 @@ impl TokenEndpoint {
         }
     }
 
+    /// Whether every answer that it was told to give was given.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answers.lock().unwrap().is_empty()
+    }
+
     /// Gives this answer once.
     pub(crate) fn answer(&self, status: u16, body: &str) {
         self.answers.lock().unwrap().push_back((status, body.to_owned()));
