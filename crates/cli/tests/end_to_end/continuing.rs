@@ -14,7 +14,7 @@ mod writers;
 use std::path::Path;
 use std::time::Duration;
 
-use testkit::{Commit, JavaClient, ProduceRecord};
+use testkit::{Commit, JavaClient, ProduceRecord, RequestFault, Rule, api_key};
 
 use crate::program::{Ran, Workplace};
 use crate::stored::Stored;
@@ -58,6 +58,21 @@ async fn end(child: std::process::Child, signal: &str) -> Ran {
     tokio::task::spawn_blocking(move || Ran::of(child.wait_with_output().unwrap()))
         .await
         .unwrap()
+}
+
+const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+
+/// Puts an error code into every answer to `DescribeConfigs` (that of its first result) or `ListGroups`.
+fn refused(api: i16, code: i16) -> Rule {
+    // Correlation id, tagged fields, throttle time.
+    const ERROR_CODE: usize = 4 + 1 + 4;
+    // The number of results.
+    let at = ERROR_CODE + usize::from(api == api_key::DESCRIBE_CONFIGS);
+    let fault = RequestFault::alter_response(move |answer| {
+        answer[at..at + 2].copy_from_slice(&code.to_be_bytes());
+    });
+    Rule::request(api, fault).always()
 }
 
 /// Waits for a run that ends by itself.

@@ -123,11 +123,9 @@ impl Ledger {
         }
     }
 
-    /// Says in `newest_epoch` which epoch is used.
-    pub(super) fn telling(mut self, newest_epoch: Arc<AtomicI32>) -> Self {
-        newest_epoch.store(i32::from(self.producer_epoch), Ordering::Relaxed);
-        self.newest_epoch = newest_epoch;
-        self
+    /// Says in `newest_epoch`, which has the epoch that it begins with, when there is a new one.
+    pub(super) fn telling(self, newest_epoch: Arc<AtomicI32>) -> Self {
+        Self { newest_epoch, ..self }
     }
 
     /// Begins with this sequence number, as if records had been written before.

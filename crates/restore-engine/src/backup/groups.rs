@@ -103,9 +103,7 @@ fn with_unseen(found: Vec<Group>, seen: &BTreeSet<String>, set: &BackupSet) -> V
             ..before.clone()
         });
         group.offsets.extend(unseen);
-        group
-            .offsets
-            .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        sort(&mut group.offsets);
     }
     groups
         .into_values()
@@ -134,7 +132,7 @@ async fn offsets_of(cluster: &Cluster, listing: GroupListing, topics: &BTreeSet<
             metadata: commit.metadata,
         });
     }
-    offsets.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    sort(&mut offsets);
     Ok(Group {
         kind: match listing.kind {
             kafka_wire::GroupKind::Classic => GroupKind::Classic,
@@ -146,6 +144,10 @@ async fn offsets_of(cluster: &Cluster, listing: GroupListing, topics: &BTreeSet<
         protocol_type: listing.protocol_type,
         offsets,
     })
+}
+
+fn sort(offsets: &mut [GroupOffset]) {
+    offsets.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
 }
 
 #[cfg(test)]

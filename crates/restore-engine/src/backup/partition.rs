@@ -86,13 +86,11 @@ impl PartitionReader {
     /// It is left alone for the rest of the cycle. Returns what to tell, unless the cycle before told the same.
     pub(super) fn give_up(&mut self, problem: String) -> Option<Trouble> {
         self.is_troubled = true;
-        let before = self.state.trouble.as_ref();
-        if before.is_some_and(|before| is_same_besides_times(before, &problem)) {
-            // A text that is another one in each cycle would be a change to commit in each cycle.
-            return None;
+        if note_trouble(&mut self.state, problem) {
+            self.trouble()
+        } else {
+            None
         }
-        self.state.trouble = Some(problem);
-        self.trouble()
     }
 
     /// The end of a cycle: without trouble it must have come to its end.
@@ -226,8 +224,19 @@ impl PartitionReader {
     }
 }
 
+/// Notes the trouble of a partition; whether it is another one than before. A text that is another one in each cycle would be a
+/// change to commit in each cycle.
+pub(super) fn note_trouble(state: &mut Partition, problem: String) -> bool {
+    let before = state.trouble.as_ref();
+    let is_new = before.is_none_or(|before| !is_same_besides_times(before, &problem));
+    if is_new {
+        state.trouble = Some(problem);
+    }
+    is_new
+}
+
 /// Whether two texts say the same, but for how long something took, as in "gave up after 60.1 s".
-pub(super) fn is_same_besides_times(one: &str, other: &str) -> bool {
+fn is_same_besides_times(one: &str, other: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         for at in 1..words.len() {

@@ -8,7 +8,7 @@ use kafka_wire::TopicPartition;
 use segment_format::manifest::{Partition, Topic};
 use segment_format::{BackupSet, Compression, PartitionRef};
 
-use super::partition::{PartitionReader, is_same_besides_times};
+use super::partition::{PartitionReader, note_trouble};
 use super::report::Trouble;
 use super::topics::Found;
 
@@ -65,10 +65,7 @@ impl Work {
     pub(super) fn leave_alone(&mut self, known: &Topic, problem: &str) {
         let mut topic = known.clone();
         for partition in &mut topic.partitions {
-            let before = partition.trouble.as_ref();
-            if before.is_none_or(|before| !is_same_besides_times(before, problem)) {
-                partition.trouble = Some(problem.to_owned());
-            }
+            note_trouble(partition, problem.to_owned());
         }
         self.untold.push(topic);
     }

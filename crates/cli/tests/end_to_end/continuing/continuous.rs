@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use testkit::{Cluster, ClusterOptions, JavaClient, RequestFault, Rule, api_key};
+use testkit::{Cluster, ClusterOptions, JavaClient, api_key};
 
-use super::{commit, covered, end, fill, wait_for};
+use super::{CLUSTER_AUTHORIZATION_FAILED, commit, covered, end, fill, refused, wait_for};
 use crate::program::{Workplace, backup_yaml};
 use crate::stored::Stored;
 
@@ -94,7 +94,6 @@ async fn a_continuous_run_follows_the_source_until_it_is_told_to_end() {
 /// What does not pass by itself must not give a run that goes on for ever and saves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_that_may_not_be_listed_any_more_are_told_and_records_are_backed_up() {
-    const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
     let cluster = Cluster::start(ClusterOptions::new().proxied()).await.unwrap();
     let java = JavaClient::of(&cluster).await.unwrap();
     java.create_topic("rights", 1, &[]).await.unwrap();
@@ -106,20 +105,16 @@ async fn groups_that_may_not_be_listed_any_more_are_told_and_records_are_backed_
     let child = work.start(&["backup", "--config", "backup.yaml"]);
     let folder = work.backups();
     wait_for(&folder, "rights", |stored| stored.set.facts().complete).await;
-    // Correlation id, a tag, the time of a quota; then the code.
-    let refuse = RequestFault::alter_response(|answer| {
-        answer[9..11].copy_from_slice(&CLUSTER_AUTHORIZATION_FAILED.to_be_bytes());
-    });
-    let refused = cluster
+    let closed = cluster
         .proxy(0)
         .unwrap()
-        .add(Rule::request(api_key::LIST_GROUPS, refuse).always());
+        .add(refused(api_key::LIST_GROUPS, CLUSTER_AUTHORIZATION_FAILED));
     fill(&java, "rights", 0, 10..20).await;
     wait_for(&folder, "rights", |stored| {
         covered(stored, "rights", 0) == 20 && !stored.set.facts().complete
     })
     .await;
-    refused.remove();
+    closed.remove();
     wait_for(&folder, "rights", |stored| stored.set.facts().complete).await;
     let ran = end(child, "TERM").await;
     assert_eq!(ran.code, Some(143), "{ran:#?}");

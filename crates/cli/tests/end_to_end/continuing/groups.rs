@@ -1,9 +1,12 @@
 //! What becomes of the groups' positions when a run does not see all, or does not come to its end.
 
 use segment_format::BackupSet;
-use testkit::{Cluster, ClusterOptions, JavaClient, RequestFault, Rule, api_key};
+use testkit::{Cluster, ClusterOptions, JavaClient, api_key};
 
-use super::{backup, commit, covered, end, fill, wait_for};
+use super::{
+    CLUSTER_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED, backup, commit, covered, end, fill, refused,
+    wait_for,
+};
 use crate::program::{Workplace, backup_yaml, restore_yaml};
 use crate::source::{create_large, fill_large};
 use crate::stored::Stored;
@@ -24,16 +27,6 @@ fn wanted(wanted: &[(&str, i64)]) -> Vec<(String, i64)> {
         .iter()
         .map(|&(topic, offset)| (topic.to_owned(), offset))
         .collect()
-}
-
-/// Makes the first result of what a broker answers to `DescribeConfigs` an error.
-fn settings_are_refused() -> RequestFault {
-    // Correlation id, tagged fields, throttle time, number of results.
-    const ERROR_CODE: usize = 4 + 1 + 4 + 1;
-    const TOPIC_AUTHORIZATION_FAILED: [u8; 2] = [0, 29];
-    RequestFault::alter_response(|answer| {
-        answer[ERROR_CODE..ERROR_CODE + 2].copy_from_slice(&TOPIC_AUTHORIZATION_FAILED);
-    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +51,7 @@ async fn positions_stay_with_the_records_that_the_backup_has() {
         commit(&java, "held-both", topic, 15).await;
     }
     let proxy = cluster.proxy(0).unwrap();
-    let refused = proxy.add(Rule::request(api_key::DESCRIBE_CONFIGS, settings_are_refused()).always());
+    let hidden = proxy.add(refused(api_key::DESCRIBE_CONFIGS, TOPIC_AUTHORIZATION_FAILED));
     let ran = backup(&work).await;
     assert_eq!(ran.code, Some(3), "{ran:#?}");
     assert!(
@@ -87,11 +80,11 @@ async fn positions_stay_with_the_records_that_the_backup_has() {
         verified.stdout.contains("its settings cannot be read"),
         "{verified:#?}"
     );
-    refused.remove();
+    hidden.remove();
 
     // Groups that cannot be listed are no groups that are gone, and the records are backed up.
     fill(&java, "held-b", 0, 20..30).await;
-    let closed = proxy.add(Rule::request(api_key::LIST_GROUPS, groups_are_refused()).always());
+    let closed = proxy.add(refused(api_key::LIST_GROUPS, CLUSTER_AUTHORIZATION_FAILED));
     let ran = backup(&work).await;
     assert_eq!(ran.code, Some(3), "{ran:#?}");
     assert!(
@@ -133,16 +126,6 @@ async fn positions_stay_with_the_records_that_the_backup_has() {
         wanted(&[("held-a", 15), ("held-b", 15)])
     );
     assert_eq!(positions(&stored.set, "held-first"), wanted(&[("held-a", 3)]));
-}
-
-/// Makes what a broker answers to `ListGroups` an error.
-fn groups_are_refused() -> RequestFault {
-    // Correlation id, tagged fields, throttle time.
-    const ERROR_CODE: usize = 4 + 1 + 4;
-    const CLUSTER_AUTHORIZATION_FAILED: [u8; 2] = [0, 31];
-    RequestFault::alter_response(|answer| {
-        answer[ERROR_CODE..ERROR_CODE + 2].copy_from_slice(&CLUSTER_AUTHORIZATION_FAILED);
-    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
