@@ -24,10 +24,15 @@ fn main() -> std::process::ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::Ended::Failed(error.into()).report(),
     };
-    let ended = runtime.block_on(async {
+    // As a task of its own: it is woken for everything that is read, and this thread, which waits for the end, is none of those
+    // that read.
+    let command = runtime.spawn(async {
         let signals = signals::Signals::listen()?;
         Ok(commands::run(args, &signals).await)
     });
+    let ended = runtime
+        .block_on(command)
+        .unwrap_or_else(|stopped| Err(anyhow::anyhow!("the command stopped: {stopped}")));
     // Blocking file work that a cancelled phase has left behind must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     ended.unwrap_or_else(exit::Ended::Failed).report()

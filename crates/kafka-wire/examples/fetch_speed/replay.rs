@@ -43,15 +43,15 @@ fn load(file: &Path) -> Result<Vec<Vec<Vec<u8>>>> {
     Ok(connections.into_iter().map(|(_, frames)| frames).collect())
 }
 
-/// As a child process: sends the requests of each connection, `depth` of them in flight, and tells what it took.
-pub(crate) fn run(address: &str, file: &Path, depth: usize) -> Result<()> {
+/// As a child process: sends the requests of each connection `passes` times, `depth` of them in flight, and tells what it took.
+pub(crate) fn run(address: &str, file: &Path, depth: usize, passes: usize) -> Result<()> {
     let connections = load(file)?;
     let meter = Meter::start()?;
     let threads: Vec<_> = connections
         .into_iter()
         .map(|frames| {
             let address = address.to_owned();
-            thread::spawn(move || exchange(&address, &frames, depth))
+            thread::spawn(move || exchange(&address, &frames, depth, passes))
         })
         .collect();
     let mut bytes = 0;
@@ -61,17 +61,17 @@ pub(crate) fn run(address: &str, file: &Path, depth: usize) -> Result<()> {
     meter.stop(bytes)
 }
 
-fn exchange(address: &str, frames: &[Vec<u8>], depth: usize) -> Result<u64> {
+fn exchange(address: &str, frames: &[Vec<u8>], depth: usize, passes: usize) -> Result<u64> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     let mut bytes = 0;
-    let (first, later) = frames.split_at(depth.min(frames.len()));
-    for frame in first {
+    let answers = frames.len() * passes;
+    let mut frames = frames.iter().cycle().take(answers);
+    for frame in frames.by_ref().take(depth) {
         stream.write_all(frame)?;
     }
-    let mut later = later.iter();
-    for _ in frames {
+    for _ in 0..answers {
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
         let length = usize::try_from(u32::from_be_bytes(length))?;
@@ -83,7 +83,7 @@ fn exchange(address: &str, frames: &[Vec<u8>], depth: usize) -> Result<u64> {
         }
         stream.read_exact(&mut buffer[..length])?;
         bytes += length as u64;
-        if let Some(frame) = later.next() {
+        if let Some(frame) = frames.next() {
             stream.write_all(frame)?;
         }
     }

@@ -13,9 +13,11 @@ use testkit::{
 
 use crate::cost::Cost;
 use crate::read::{PARTITIONS, options, read};
-use crate::{CODECS, Result, replay};
+use crate::{A_THREAD_PER_CORE, CODECS, Result, SINGLE_THREAD, replay};
 
 const RECORD_BYTES: u64 = 1024;
+/// A child process reads about so much, in as many passes as it takes.
+const BYTES_OF_A_RUN: u64 = 4_000_000_000;
 /// What a producer that is tuned for throughput has.
 const BATCH_BYTES: usize = 256 << 10;
 /// The listener that encrypts, and who issued what it shows.
@@ -43,8 +45,8 @@ pub(crate) fn run(megabytes: u64, rounds: usize) -> Result<()> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join(CA_FILE), authority.certificate())?;
         let requests = folder.path().join("requests");
-        let connections = runtime.block_on(record(&kafka, &topic, end, &requests))?;
-        measure(&kafka, &topic, end, &requests, connections, rounds)?;
+        let recorded = runtime.block_on(record(&kafka, &topic, end, &requests))?;
+        measure(&kafka, &topic, end, &requests, &recorded, rounds)?;
     }
     println!("load {}", fs::read_to_string("/proc/loadavg")?.trim());
     Ok(())
@@ -74,11 +76,23 @@ async fn fill(kafka: &Cluster, codec: Codec, megabytes: u64) -> Result<(String, 
     Ok((topic, i64::try_from(end)?))
 }
 
-/// Reads the topic through the proxy and keeps the requests; returns on how many connections they came.
-async fn record(kafka: &Cluster, topic: &str, end: i64, file: &Path) -> Result<usize> {
+/// What a read through the proxy told.
+struct Recorded {
+    connections: usize,
+    bytes: u64,
+}
+
+/// Reads the topic through the proxy and keeps the requests.
+async fn record(kafka: &Cluster, topic: &str, end: i64, file: &Path) -> Result<Recorded> {
     let proxy = kafka.proxy(0)?;
     proxy.start_recording(api_key::FETCH);
-    read(ClusterConfig::new(kafka.bootstrap_servers()), topic, end).await?;
+    let bytes = read(
+        ClusterConfig::new(kafka.bootstrap_servers()),
+        topic.to_owned(),
+        end,
+        1,
+    )
+    .await?;
     let requests = proxy.stop_recording();
     replay::save(&requests, file)?;
     let mut connections: Vec<u64> = requests.iter().map(|request| request.connection).collect();
@@ -89,7 +103,10 @@ async fn record(kafka: &Cluster, topic: &str, end: i64, file: &Path) -> Result<u
         requests.len(),
         connections.len()
     );
-    Ok(connections.len())
+    Ok(Recorded {
+        connections: connections.len(),
+        bytes,
+    })
 }
 
 fn measure(
@@ -97,46 +114,113 @@ fn measure(
     topic: &str,
     end: i64,
     requests: &Path,
-    connections: usize,
+    recorded: &Recorded,
     rounds: usize,
 ) -> Result<()> {
     let servers = kafka.direct_bootstrap_servers();
     let address = first(&servers)?;
-    let file = requests.to_str().ok_or("a strange folder")?;
-    let depth = options().requests_per_connection.to_string();
-    let end = end.to_string();
-    let plain = || child(&["replay", address, file, &depth]);
-    let stream = || child(&["read", address, topic, &end]);
     let servers = kafka.listener(ENCRYPTED);
     let encrypted = first(&servers)?;
+    let file = requests.to_str().ok_or("a strange folder")?;
     let ca = requests.with_file_name(CA_FILE);
     let ca = ca.to_str().ok_or("a strange folder")?;
-    let secure = || child(&["read", encrypted, topic, &end, ca]);
-    // The first ones warm up the broker.
-    plain()?;
-    stream()?;
-    secure()?;
-    let (mut plains, mut streams, mut secures) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..rounds {
-        // Who goes first may be at an advantage.
-        if round % 2 == 0 {
-            plains.push(plain()?);
-            streams.push(stream()?);
-        } else {
-            streams.push(stream()?);
-            plains.push(plain()?);
-        }
-        secures.push(secure()?);
-    }
-    let plain = report(&format!("plain sockets ({connections})"), &plains);
-    let stream = report("FetchStream", &streams);
-    let secure = report("FetchStream, TLS", &secures);
+    let depth = options().requests_per_connection.to_string();
+    let passes = BYTES_OF_A_RUN.div_ceil(recorded.bytes).to_string();
+    let end = end.to_string();
+    let core = last_core()?;
+    let core = Some(core.as_str());
+    let plain = ["replay", address, file, &depth, &passes];
+    let stream = |threads, address| ["read", threads, address, topic, &end, &passes];
+    let secure = stream(A_THREAD_PER_CORE, encrypted);
+    let secure: Vec<&str> = secure.into_iter().chain([ca]).collect();
+    let plain_name = format!("plain sockets ({})", recorded.connections);
+    let one_core = [
+        Subject::new(&format!("{plain_name}, one core"), &plain, core),
+        Subject::new("FetchStream, one core", &stream(SINGLE_THREAD, address), core),
+    ];
+    let all_cores = [
+        Subject::new(&plain_name, &plain, None),
+        Subject::new("FetchStream", &stream(A_THREAD_PER_CORE, address), None),
+    ];
+    let tls = [Subject::new("FetchStream, TLS", &secure, None)];
+    let one_core = compare(one_core, rounds)?;
+    let all_cores = compare(all_cores, rounds)?;
+    let tls = compare(tls, rounds.min(3))?;
     println!(
-        "  FetchStream takes {:.3} of the time of plain sockets, and with TLS {:.3} of its own",
-        stream / plain,
-        secure / stream
+        "  FetchStream takes {:.3} of the time of plain sockets on one core, {:.3} on all, and with TLS {:.3} of its own",
+        one_core[1] / one_core[0],
+        all_cores[1] / all_cores[0],
+        tls[0] / all_cores[1],
     );
     Ok(())
+}
+
+/// A child process that is measured.
+struct Subject {
+    name: String,
+    arguments: Vec<String>,
+    core: Option<String>,
+}
+
+impl Subject {
+    /// `core`: the only one that it may use.
+    fn new(name: &str, arguments: &[&str], core: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            core: core.map(str::to_owned),
+        }
+    }
+
+    fn run(&self) -> Result<Cost> {
+        let program = std::env::current_exe()?;
+        let mut command = match &self.core {
+            None => Command::new(program),
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", core]).arg(program);
+                command
+            }
+        };
+        let output = command.args(&self.arguments).output()?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{:?}: {}\n{errors}", self.arguments, output.status).into());
+        }
+        Cost::parse(&String::from_utf8(output.stdout)?)
+    }
+}
+
+/// Lets each run in every round, prints the medians, and returns that of the time.
+fn compare<const N: usize>(subjects: [Subject; N], rounds: usize) -> Result<[f64; N]> {
+    let mut costs: [Vec<Cost>; N] = std::array::from_fn(|_| Vec::new());
+    // The first ones warm up the broker.
+    for subject in &subjects {
+        subject.run()?;
+    }
+    for round in 0..rounds {
+        for turn in 0..N {
+            // Who goes first may be at an advantage.
+            let at = (round + turn) % N;
+            costs[at].push(subjects[at].run()?);
+        }
+    }
+    let mut walls = [0.0; N];
+    for ((wall, subject), costs) in walls.iter_mut().zip(&subjects).zip(&costs) {
+        *wall = report(&subject.name, costs);
+    }
+    Ok(walls)
+}
+
+/// The last of the cores that this process may use: the first one has more to do than others.
+fn last_core() -> Result<String> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .ok_or("no Cpus_allowed_list")?;
+    let last = list.rsplit([',', '-']).next().unwrap_or(list);
+    Ok(last.trim().to_owned())
 }
 
 /// Prints the medians; returns that of the time.
@@ -149,22 +233,13 @@ fn report(what: &str, costs: &[Cost]) -> f64 {
     let wall = median(|cost| cost.wall);
     let bytes = median(|cost| cost.bytes);
     println!(
-        "  {what:<20} {wall:.3} s ({:.0} MB/s), {:.2} CPU seconds, {:.0} MiB at the peak, {:.1} MB",
+        "  {what:<28} {wall:.3} s ({:.0} MB/s), {:.2} CPU seconds, {:.0} MiB at the peak, {:.1} MB",
         bytes / wall / 1e6,
         median(|cost| cost.cpu),
         costs.iter().map(|cost| cost.peak_mib).fold(0.0, f64::max),
         bytes / 1e6,
     );
     wall
-}
-
-fn child(arguments: &[&str]) -> Result<Cost> {
-    let output = Command::new(std::env::current_exe()?).args(arguments).output()?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{arguments:?}: {}\n{errors}", output.status).into());
-    }
-    Cost::parse(&String::from_utf8(output.stdout)?)
 }
 
 fn first(servers: &[String]) -> Result<&str> {

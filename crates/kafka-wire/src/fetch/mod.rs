@@ -104,7 +104,8 @@ pub struct FetchOptions {
     pub requests_per_connection: usize,
     /// Bytes of one response, unless its first batch is larger. 4 to 16 MiB is a good size.
     pub max_bytes: usize,
-    /// Bytes of one partition in one response. Grows by itself for a partition with larger batches.
+    /// Bytes of one partition in one response. Grows by itself for a partition with larger batches. The last batch of each
+    /// partition is mostly cut off and sent again with the next response, so little of each costs more than its bytes.
     pub partition_max_bytes: usize,
     /// How long a broker waits for data when there is none.
     pub max_wait: Duration,
@@ -123,7 +124,7 @@ impl FetchOptions {
             connections_per_broker: 2,
             requests_per_connection: 2,
             max_bytes: 8 << 20,
-            partition_max_bytes: 1 << 20,
+            partition_max_bytes: 2 << 20,
             max_wait: Duration::from_millis(500),
             give_up_after: None,
             rack: None,

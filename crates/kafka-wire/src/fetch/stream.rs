@@ -24,6 +24,9 @@ const EVENTS: usize = 64;
 /// elections, restarts, lost connections, quotas (which brokers enforce by empty answers, so the end of a partition is
 /// never concluded from those). What does not pass ends that partition only.
 ///
+/// Poll it from a spawned task: in a runtime with several threads, the future that the runtime blocks on is polled by a thread
+/// of its own, which then has to be woken for every event.
+///
 /// ```no_run
 /// # async fn example(cluster: kafka_wire::Cluster) {
 /// use kafka_wire::{ByteBudget, FetchEventKind, FetchOptions, FetchPartition, FetchStream};
