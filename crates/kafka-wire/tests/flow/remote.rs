@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use kafka_protocol::messages::{FetchRequest, RequestHeader};
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
 use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, TopicPartition};
-use testkit::{ClusterOptions, Isolation, OffsetSpec, ProduceRecord, ProducerOptions};
+use testkit::{
+    ClusterOptions, Isolation, OffsetSpec, ProduceRecord, ProducerOptions, RecordedRequest, api_key,
+};
 
 use crate::support::{Bench, options, read, seen};
 
@@ -116,20 +121,40 @@ async fn the_start_is_that_of_the_remote_log(bench: &Bench, topic: &str) {
     assert_eq!(records, seen(&java));
 }
 
-async fn all_of_it(options: ClusterOptions) {
-    let bench = Bench::start(options.remote_storage()).await;
+/// How many partitions were asked for alone, with more room than a partition usually has.
+fn asked_alone(requests: &[RecordedRequest]) -> usize {
+    let is_alone = |request: &&RecordedRequest| {
+        let mut frame = Bytes::copy_from_slice(&request.frame[4..]);
+        let version = i16::from_be_bytes([frame[2], frame[3]]);
+        RequestHeader::decode(&mut frame, FetchRequest::header_version(version)).unwrap();
+        let request = FetchRequest::decode(&mut frame, version).unwrap();
+        let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+        let room: Vec<_> = partitions
+            .map(|partition| partition.partition_max_bytes)
+            .collect();
+        matches!(room[..], [only] if only > options().partition_max_bytes as i32)
+    };
+    requests.iter().filter(is_alone).count()
+}
+
+/// `one_per_request`: the broker reads one partition from the remote storage for each request, and leaves others empty.
+async fn all_of_it(options: ClusterOptions, one_per_request: bool) {
+    let bench = Bench::start(options.remote_storage().proxied()).await;
     fill(&bench, "remote").await;
+    let proxy = bench.kafka.proxy(0).unwrap();
+    proxy.start_recording(api_key::FETCH);
     everything_is_read(&bench, "remote").await;
+    assert_eq!(asked_alone(&proxy.stop_recording()) > 0, one_per_request);
     the_start_is_that_of_the_remote_log(&bench, "remote").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_only_in_the_remote_storage_is_read() {
-    all_of_it(ClusterOptions::new()).await;
+    all_of_it(ClusterOptions::new(), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: another release"]
 async fn kafka_3_9_reads_one_remote_partition_per_request() {
-    all_of_it(ClusterOptions::new().version("3.9.2")).await;
+    all_of_it(ClusterOptions::new().version("3.9.2"), true).await;
 }
