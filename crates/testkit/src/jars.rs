@@ -80,7 +80,9 @@ const SOURCES: &[(&str, &str)] = &[
 
 /// The folder with the jars of a Kafka release.
 pub(crate) fn of_version(version: &str) -> Result<PathBuf> {
-    cache::once(&format!("kafka-{version}"), |folder| resolve(version, folder))
+    cache::once(&format!("kafka-{version}"), |folder| {
+        resolve(&project_file(&dependencies(version)), folder)
+    })
 }
 
 /// A class path of our classes and a release's jars, always in the same order: class archives depend on it.
@@ -99,10 +101,22 @@ pub(crate) fn class_path(version: &str) -> Result<OsString> {
     Ok(path)
 }
 
-fn resolve(version: &str, folder: &Path) -> Result<()> {
+/// The jar with Kafka's own remote storage for tests, [`LocalTieredStorage`](crate::ClusterOptions::remote_storage).
+pub(crate) fn remote_storage(version: &str) -> Result<PathBuf> {
+    let dependency = format!(
+        "<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-storage</artifactId>\
+         <version>{version}</version><classifier>test</classifier>\
+         <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+    );
+    let name = format!("kafka-remote-storage-{version}");
+    let folder = cache::once(&name, |folder| resolve(&project_file(&dependency), folder))?;
+    Ok(folder.join(format!("kafka-storage-{version}-test.jar")))
+}
+
+fn resolve(project_file: &str, folder: &Path) -> Result<()> {
     let project = tempfile::tempdir().map_err(Error::io("making a folder for Maven"))?;
     let pom = project.path().join("pom.xml");
-    fs::write(&pom, project_file(version)).map_err(Error::io("writing pom.xml"))?;
+    fs::write(&pom, project_file).map_err(Error::io("writing pom.xml"))?;
     process::run(
         "mvn",
         Command::new("mvn")
@@ -113,7 +127,16 @@ fn resolve(version: &str, folder: &Path) -> Result<()> {
     )
 }
 
-fn project_file(version: &str) -> String {
+fn project_file(dependencies: &str) -> String {
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>testkit</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>\
+         <dependencies>{dependencies}</dependencies></project>"
+    )
+}
+
+/// A release's brokers and tools.
+fn dependencies(version: &str) -> String {
     let log_backend = if version_number(version) >= (4, 0) {
         LOG_BACKEND
     } else {
@@ -126,11 +149,9 @@ fn project_file(version: &str) -> String {
         )
     };
     format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-         <groupId>testkit</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>\
-         <dependencies>{}{}{log_backend}</dependencies></project>",
+        "{}{}{log_backend}",
         dependency("kafka_2.13"),
-        dependency("kafka-tools"),
+        dependency("kafka-tools")
     )
 }
 

@@ -19,15 +19,22 @@ use crate::problem::PartitionProblem;
 /// How long a replica is read from before the leader is asked again which one is near (KIP-392).
 const REPLICA_TERM: Duration = Duration::from_secs(5 * 60);
 
+/// What room a partition had in a response.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Nothing stood before it, so that a batch of it would have fitted, whatever its size.
+    pub(super) first: bool,
+    /// Bytes that nobody used.
+    pub(super) unused: usize,
+}
+
 impl Lane {
-    /// `room`: nothing stood before the partition in the response, so that a batch of it would have fitted, whatever its
-    /// size.
     pub(super) async fn answered(
         &self,
         link: &Link,
         mut cursor: Cursor,
         answer: PartitionResponse,
-        room: bool,
+        room: Room,
     ) {
         if let Some(code) = ErrorCode::new(answer.error_code) {
             return self.refused(link, cursor, code).await;
@@ -55,7 +62,7 @@ impl Lane {
         match outcome {
             Ok(Outcome::Progress(fetched)) => self.progressed(cursor, fetched, readable).await,
             Ok(Outcome::Empty) => self.empty(cursor, readable, room).await,
-            Ok(Outcome::Cut) => match self.wrong_length(&cursor, asked, room) {
+            Ok(Outcome::Cut) => match self.wrong_length(&cursor, asked, room.first) {
                 Some(problem) => {
                     cursor.asks_as_usual();
                     self.shared.failed(cursor, problem).await;
@@ -91,11 +98,11 @@ impl Lane {
     }
 
     /// There is nothing to read; or there is, and it had no room in the response.
-    async fn empty(&self, mut cursor: Cursor, readable: i64, room: bool) {
+    async fn empty(&self, mut cursor: Cursor, readable: i64, room: Room) {
         let has_more = cursor.offset < readable;
         match cursor.end_offset {
             // The broker keeps it back for a reason of its own.
-            _ if has_more && room => {
+            _ if has_more && room.first => {
                 let offset = cursor.offset;
                 let problem = PartitionProblem::Withheld { offset, readable };
                 self.shared.failed(cursor, problem).await;
@@ -108,7 +115,12 @@ impl Lane {
             _ => {
                 cursor.hot = has_more;
                 cursor.streak.end();
-                self.put_back(cursor, Turn::Next);
+                let turn = if room.unused < cursor.max_bytes {
+                    Turn::Next
+                } else {
+                    Turn::Alone
+                };
+                self.put_back(cursor, turn);
             }
         }
     }

@@ -23,8 +23,25 @@ fn fill(asked: &[i32], sizes: &[usize], limit: usize, partition_limit: usize) ->
     asked.iter().map(fits).collect()
 }
 
+/// What a broker puts into a response that reads one partition per request, the first one, from a remote storage.
+fn fill_one(asked: &[i32], sizes: &[usize], limit: usize) -> Vec<usize> {
+    let first = |index: usize, size: usize| {
+        if index == 0 {
+            (limit / size * size).max(size)
+        } else {
+            0
+        }
+    };
+    let sizes = asked.iter().map(|partition| sizes[*partition as usize]);
+    sizes
+        .enumerate()
+        .map(|(index, size)| first(index, size))
+        .collect()
+}
+
 proptest! {
-    /// A partition that waits is passed over by no more requests than there are partitions and lanes, and asked for in vain no more
+    /// A partition that waits is passed over by no more requests than there are partitions and lanes (twice as many when
+    /// each is asked for alone every second time), and asked for in vain no more
     /// often than that. (How long a request takes is up to the broker.)
     #[test]
     fn every_partition_has_its_turn(
@@ -32,6 +49,7 @@ proptest! {
         limit in 1_000usize..20_000,
         partition_limit in 500usize..5_000,
         lanes in 1usize..5,
+        remote in any::<bool>(),
         order in proptest::collection::vec(any::<prop::sample::Index>(), 400),
     ) {
         let pool = Pool::new();
@@ -53,15 +71,24 @@ proptest! {
             let share = in_flight.swap_remove(which.index(in_flight.len()));
             let size = share.size();
             let asked: Vec<i32> = share.cursors.iter().map(|cursor| cursor.partition).collect();
-            let filled = fill(&asked, &sizes, limit, partition_limit);
+            let filled = match remote {
+                true => fill_one(&asked, &sizes, if share.alone { limit } else { partition_limit }),
+                false => fill(&asked, &sizes, limit, partition_limit),
+            };
+            let unused = limit.saturating_sub(filled.iter().sum());
             for (cursor, bytes) in share.cursors.into_iter().zip(filled) {
                 let misses = &mut in_vain[cursor.partition as usize];
                 *misses = if bytes > 0 { 0 } else { *misses + 1 };
-                pool.put_back(cursor, if bytes > 0 { Turn::Last } else { Turn::Next });
+                let turn = match bytes {
+                    0 if unused >= partition_limit => Turn::Alone,
+                    0 => Turn::Next,
+                    _ => Turn::Last,
+                };
+                pool.put_back(cursor, turn);
             }
             pool.settle(size);
             let most = sizes.len() + lanes;
-            prop_assert!(passed_over.iter().all(|&requests| requests <= most), "{passed_over:?}");
+            prop_assert!(passed_over.iter().all(|&requests| requests <= 2 * most), "{passed_over:?}");
             prop_assert!(in_vain.iter().all(|&requests| requests <= most), "{in_vain:?}");
         }
     }

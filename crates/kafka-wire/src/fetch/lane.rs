@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::account::account;
+use super::answer::Room;
 use super::cursor::Cursor;
 use super::exchange;
 use super::pool::{Pool, Share, Turn};
@@ -47,6 +48,10 @@ impl Lane {
 
     /// Fetches a share's partitions once; afterwards each is back in the pool, with the router, or at its end.
     async fn serve(&self, mut share: Share, limit: usize) {
+        if share.alone {
+            let only = share.cursors.iter_mut();
+            only.for_each(|cursor| cursor.max_bytes = cursor.max_bytes.max(limit));
+        }
         let asked: usize = share.cursors.iter().map(|cursor| cursor.max_bytes).sum();
         let first = share.cursors.first().map_or(0, |cursor| cursor.max_bytes);
         let limit = limit.min(asked).max(first);
@@ -67,7 +72,7 @@ impl Lane {
             Ok((response, body)) => {
                 let response = account(response, &body, permit);
                 drop(body);
-                self.deliver(&link, share.cursors, response).await;
+                self.deliver(&link, share.cursors, response, limit).await;
             }
             Err(error) => {
                 drop(permit);
@@ -109,8 +114,8 @@ impl Lane {
         Ok((response, body))
     }
 
-    /// Hands each partition its answer.
-    async fn deliver(&self, link: &Link, cursors: Vec<Cursor>, response: FetchResponse) {
+    /// Hands each partition its answer; `limit` is what all of them might have had.
+    async fn deliver(&self, link: &Link, cursors: Vec<Cursor>, response: FetchResponse, limit: usize) {
         if response.is_withheld() {
             for mut cursor in cursors {
                 cursor.streak.end();
@@ -119,6 +124,9 @@ impl Lane {
             return;
         }
         let mut waiting: Vec<Option<Cursor>> = cursors.into_iter().map(Some).collect();
+        let answers = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let bytes: usize = answers.map(|answer| answer.records.len()).sum();
+        let unused = limit.saturating_sub(bytes);
         let mut expected = 0;
         let mut has_data = false;
         for topic in response.topics {
@@ -135,7 +143,10 @@ impl Lane {
                 };
                 let Some(found) = found else { continue };
                 expected = found + 1;
-                let room = !has_data;
+                let room = Room {
+                    first: !has_data,
+                    unused,
+                };
                 has_data |= !answer.records.is_empty();
                 if let Some(cursor) = waiting[found].take() {
                     self.answered(link, cursor, answer, room).await;

@@ -104,8 +104,9 @@ pub struct FetchOptions {
     pub requests_per_connection: usize,
     /// Bytes of one response, unless its first batch is larger. 4 to 16 MiB is a good size.
     pub max_bytes: usize,
-    /// Bytes of one partition in one response. Grows by itself for a partition with larger batches. The last batch of each
-    /// partition is mostly cut off and sent again with the next response, so little of each costs more than its bytes.
+    /// Bytes of one partition in one response. Grows by itself for a partition with larger batches, and to all of a response
+    /// for one that is asked for alone, as an older broker left it out beside others in a remote storage. The last batch of
+    /// each partition is mostly cut off and sent again with the next response, so little of each costs more than its bytes.
     pub partition_max_bytes: usize,
     /// How long a broker waits for data when there is none.
     pub max_wait: Duration,

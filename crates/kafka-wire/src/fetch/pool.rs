@@ -24,6 +24,8 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
+    /// To be asked for alone.
+    alone: VecDeque<Cursor>,
     /// With more to read, and without room for it in the last response.
     next: VecDeque<Cursor>,
     /// Probably with more to read.
@@ -41,6 +43,8 @@ pub(super) struct Share {
     pub(super) cursors: Vec<Cursor>,
     /// Whether an empty answer should come soon, because something else waits for the connection.
     pub(super) hurry: bool,
+    /// Whether the only partition may have all of the response.
+    pub(super) alone: bool,
     hot: usize,
 }
 
@@ -50,6 +54,11 @@ pub(super) enum Turn {
     /// It had none: there was no room for it in the response. It comes before all others then, so that even a batch that
     /// is larger than the limits has its turn: the first partition of a request gets one whole batch.
     Next,
+    /// It had none although there was room: older brokers (3.9.2, no longer 4.3.1) read from a remote storage for one
+    /// partition per request, and answer for others with nothing (AK `ReplicaManager.fetchMessages`). Asked for alone it may
+    /// have all of a response, which spares a slow storage many small reads. After that it is asked for together with
+    /// others again, as no answer tells whether what comes next is remote still.
+    Alone,
     /// It had its turn.
     Last,
 }
@@ -92,36 +101,13 @@ impl Pool {
 
     fn try_take(&self, lanes: usize, most_hot: usize) -> Option<Share> {
         let mut state = self.lock();
-        let waiting = state.next.len() + state.hot.len();
-        let all = waiting + state.cold.len() + state.taken;
-        let hot_all = waiting + state.taken_hot;
-        let hot = waiting
-            .min(hot_all.div_ceil(lanes.max(1)).max(1))
-            .min(most_hot.max(1));
-        let most_cold = if hot > 0 {
-            MOST_COLD_AMONG_HOT
-        } else {
-            MOST_PARTITIONS
-        };
-        let cold = state.cold.len().min(all.div_ceil(lanes.max(1))).min(most_cold);
-        if hot + cold == 0 {
-            return None;
-        }
-        let mut cursors = Vec::with_capacity(hot + cold);
-        let first = hot.min(state.next.len());
-        cursors.extend(state.next.drain(..first));
-        cursors.extend(state.hot.drain(..hot - first));
-        cursors.extend(state.cold.drain(..cold));
-        state.taken += cursors.len();
-        state.taken_hot += hot;
-        if waiting + state.cold.len() > hot {
+        let share = state.one_alone().or_else(|| state.some(lanes, most_hot))?;
+        state.taken += share.cursors.len();
+        state.taken_hot += share.hot;
+        if state.waiting() + state.cold.len() > 0 {
             self.filled.notify_one();
         }
-        Some(Share {
-            cursors,
-            hurry: hot_all > 0,
-            hot,
-        })
+        Some(share)
     }
 
     /// Says that a share's request is over. Its partitions are put back one by one or have left.
@@ -135,12 +121,60 @@ impl Pool {
     pub(super) fn put_back(&self, cursor: Cursor, turn: Turn) {
         let mut state = self.lock();
         match (cursor.hot, turn) {
+            (true, Turn::Alone) => state.alone.push_back(cursor),
             (true, Turn::Next) => state.next.push_back(cursor),
             (true, Turn::Last) => state.hot.push_back(cursor),
             (false, _) => state.cold.push_back(cursor),
         }
         drop(state);
         self.filled.notify_one();
+    }
+}
+
+impl State {
+    /// How many wait that probably have more to read.
+    fn waiting(&self) -> usize {
+        self.alone.len() + self.next.len() + self.hot.len()
+    }
+
+    fn one_alone(&mut self) -> Option<Share> {
+        let cursor = self.alone.pop_front()?;
+        Some(Share {
+            cursors: vec![cursor],
+            hurry: true,
+            alone: true,
+            hot: 1,
+        })
+    }
+
+    /// One of `lanes` shares, when nobody is to be asked for alone.
+    fn some(&mut self, lanes: usize, most_hot: usize) -> Option<Share> {
+        let waiting = self.next.len() + self.hot.len();
+        let all = waiting + self.cold.len() + self.taken;
+        let hot_all = waiting + self.taken_hot;
+        let hot = waiting
+            .min(hot_all.div_ceil(lanes.max(1)).max(1))
+            .min(most_hot.max(1));
+        let most_cold = if hot > 0 {
+            MOST_COLD_AMONG_HOT
+        } else {
+            MOST_PARTITIONS
+        };
+        let cold = self.cold.len().min(all.div_ceil(lanes.max(1))).min(most_cold);
+        if hot + cold == 0 {
+            return None;
+        }
+        let mut cursors = Vec::with_capacity(hot + cold);
+        let first = hot.min(self.next.len());
+        cursors.extend(self.next.drain(..first));
+        cursors.extend(self.hot.drain(..hot - first));
+        cursors.extend(self.cold.drain(..cold));
+        Some(Share {
+            cursors,
+            hurry: hot_all > 0,
+            alone: false,
+            hot,
+        })
     }
 }
 

@@ -49,6 +49,32 @@ async fn who_had_its_turn_waits_and_who_had_none_comes_next() {
 }
 
 #[tokio::test]
+async fn who_had_none_although_there_was_room_is_alone_once() {
+    let pool = pool(3, 1);
+    let share = pool.take(1, 100).await;
+    assert!(!share.alone);
+    let size = share.size();
+    for (cursor, turn) in share
+        .cursors
+        .into_iter()
+        .zip([Turn::Last, Turn::Alone, Turn::Next, Turn::Alone])
+    {
+        pool.put_back(cursor, turn);
+    }
+    pool.settle(size);
+    let share = pool.take(1, 100).await;
+    assert_eq!(
+        (numbers(&share), share.alone, share.size()),
+        (vec![1], true, (1, 1))
+    );
+    pool.put_back(share.cursors.into_iter().next().unwrap(), Turn::Last);
+    pool.settle((1, 1));
+    // The one without anything to read came back among its like.
+    let share = pool.take(1, 100).await;
+    assert_eq!((numbers(&share), share.alone), (vec![2, 0, 1, 3], false));
+}
+
+#[tokio::test]
 async fn partitions_with_data_come_first_and_bring_few_others_along() {
     let pool = pool(6, 100);
     let share = pool.take(1, 2).await;

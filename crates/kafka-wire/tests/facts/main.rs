@@ -11,6 +11,7 @@ mod endings;
 mod idempotence;
 mod logs;
 mod markers;
+mod negotiation;
 mod raw;
 mod support;
 mod versions;

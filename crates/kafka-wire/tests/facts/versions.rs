@@ -3,9 +3,13 @@
 use testkit::{ClusterOptions, GroupProtocol};
 
 use crate::support::Broker;
-use crate::{appending, commits, endings, idempotence, logs, markers};
+use crate::{appending, commits, endings, idempotence, logs, markers, negotiation};
 
-async fn facts_of_every_release(broker: &Broker) {
+/// `highest`: the highest version of `ApiVersions`.
+async fn facts_of_every_release(broker: &Broker, highest: i16) {
+    negotiation::unknown_versions_are_refused_in_version_0(broker, highest).await;
+    negotiation::the_highest_version_is_answered_with_a_header_of_version_0(broker, highest).await;
+    negotiation::our_client_follows_a_refusal(broker).await;
     idempotence::our_producer_gets_an_id(broker).await;
     appending::passed_through_batches_stay_byte_for_byte(broker).await;
     appending::other_base_offsets_are_refused(broker).await;
@@ -26,13 +30,13 @@ async fn facts_of_every_release(broker: &Broker) {
 #[tokio::test]
 async fn kafka_3_9() {
     let broker = Broker::start(ClusterOptions::new().version("3.9.2")).await;
-    facts_of_every_release(&broker).await;
+    facts_of_every_release(&broker, 4).await;
     assert!(!appending::log_append_time_bit(&broker).await);
 }
 
 #[tokio::test]
 async fn kafka_2_8_refuses_the_append_time_bit() {
     let broker = Broker::start(ClusterOptions::new().version("2.8.2")).await;
-    facts_of_every_release(&broker).await;
+    facts_of_every_release(&broker, 3).await;
     assert!(appending::log_append_time_bit(&broker).await);
 }

@@ -7,6 +7,7 @@
 //! * `failover`: three brokers, leaders that change while partitions are read and written
 //! * `idle`: a broker that closes connections early
 //! * `quotas`: readers and writers that are throttled by a broker
+//! * `remote`: logs whose old part is in a remote storage
 //! * `sizes`: large batches beside small ones, many segments
 //! * `topics`: topics that are deleted, or created again, while they are read
 //! * `truncated`: logs that were cut by an unclean election
@@ -26,6 +27,7 @@ mod fetching;
 mod idle;
 mod producing;
 mod quotas;
+mod remote;
 mod sizes;
 mod support;
 mod topics;

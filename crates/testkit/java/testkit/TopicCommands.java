@@ -192,9 +192,7 @@ final class TopicCommands {
 
     private void offsets(JsonNode args, Reply reply) throws Exception {
         JsonNode timestamp = args.get("timestamp");
-        OffsetSpec spec = timestamp != null && !timestamp.isNull()
-                ? OffsetSpec.forTimestamp(timestamp.longValue())
-                : args.get("spec").textValue().equals("earliest") ? OffsetSpec.earliest() : OffsetSpec.latest();
+        OffsetSpec spec = spec(args.get("spec").textValue(), timestamp);
         IsolationLevel isolation = args.get("isolation").textValue().equals("read_committed")
                 ? IsolationLevel.READ_COMMITTED
                 : IsolationLevel.READ_UNCOMMITTED;
@@ -228,5 +226,18 @@ final class TopicCommands {
     /** Something that becomes true. */
     interface Condition {
         boolean holds() throws Exception;
+    }
+
+    private static OffsetSpec spec(String name, JsonNode timestamp) {
+        switch (name) {
+            case "earliest":
+                return OffsetSpec.earliest();
+            case "earliest_local":
+                return OffsetSpec.earliestLocal();
+            case "latest":
+                return OffsetSpec.latest();
+            default:
+                return OffsetSpec.forTimestamp(timestamp.longValue());
+        }
     }
 }

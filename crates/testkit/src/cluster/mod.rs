@@ -5,6 +5,7 @@ mod options;
 mod prepare;
 mod properties;
 mod readiness;
+mod remote;
 mod security;
 
 use std::path::PathBuf;

@@ -25,6 +25,7 @@ pub struct ClusterOptions {
     pub(super) properties: BTreeMap<String, String>,
     pub(super) broker_properties: BTreeMap<usize, BTreeMap<String, String>>,
     pub(super) proxied: bool,
+    pub(super) remote_storage: bool,
     /// Name and protocol.
     pub(super) listeners: Vec<(String, String)>,
     /// Ports that listeners are said to have.
@@ -49,6 +50,7 @@ impl ClusterOptions {
             properties: BTreeMap::new(),
             broker_properties: BTreeMap::new(),
             proxied: false,
+            remote_storage: false,
             listeners: Vec::new(),
             advertised: BTreeMap::new(),
             tuning: Tuning::default(),

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::node::{Node, Runtime};
 use super::options::ClusterOptions;
 use super::properties::{self, FurtherListener, Listeners, Quorum};
+use super::remote;
 use super::{Broker, Cluster};
 use crate::DEFAULT_KAFKA_VERSION;
 use crate::archives::ClassArchive;
@@ -42,8 +43,10 @@ pub(super) fn prepare(options: &ClusterOptions) -> Result<(Cluster, Option<u16>)
     } else {
         controllers(&listeners)
     };
+    // With the first broker's files, so that they go together.
+    let options = remote::settled(options, &folder.path().join("broker-0/remote"))?;
     let cluster = Cluster {
-        brokers: brokers(options, &runtime, &listeners, &quorum, folder.path())?,
+        brokers: brokers(&options, &runtime, &listeners, &quorum, folder.path())?,
         proxies,
         zookeeper,
         _leases: ports.leases,

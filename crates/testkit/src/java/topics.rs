@@ -42,6 +42,8 @@ pub type ConfigChange<'a> = (&'a str, Option<&'a str>);
 pub enum OffsetSpec {
     /// The log start offset.
     Earliest,
+    /// The first offset that the broker has on its own disk, when older data is in a remote storage.
+    EarliestLocal,
     /// The end: the high watermark, or the last stable offset for read committed.
     Latest,
     /// Of the first record with this timestamp or a later one; -1 when there is none.
@@ -271,6 +273,7 @@ impl JavaClient {
         }
         let (spec, timestamp) = match spec {
             OffsetSpec::Earliest => ("earliest", None),
+            OffsetSpec::EarliestLocal => ("earliest_local", None),
             OffsetSpec::Latest => ("latest", None),
             OffsetSpec::AtTime(timestamp) => ("time", Some(timestamp)),
         };

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::frame::{FrameReader, LENGTH_BYTES, Piece, repair_length, request_header, response_correlation};
-use super::rule::{Direction, RequestFault};
+use super::rule::{Alteration, Direction, RequestFault};
 use super::rules::Rules;
 
 /// Frames that may wait for their time in one direction.
@@ -93,6 +93,7 @@ async fn read_requests(
                 bytes.truncate(count);
             }
             Some((RequestFault::DelayRequest(delay), _)) => due += delay,
+            Some((RequestFault::AlterRequest(change), _)) => alter(&mut bytes, &change),
             Some((fault, correlation)) => {
                 // Nothing but a lock is done with the map, so that it is whole even after a panic.
                 expected
@@ -135,12 +136,7 @@ async fn read_responses(
                 bytes.truncate(count);
             }
             Some(RequestFault::DelayResponse(delay)) => due += delay,
-            Some(RequestFault::AlterResponse(change)) => {
-                let mut payload = bytes.split_off(LENGTH_BYTES);
-                change(&mut payload);
-                bytes.append(&mut payload);
-                repair_length(&mut bytes);
-            }
+            Some(RequestFault::AlterResponse(change)) => alter(&mut bytes, &change),
             _ => {}
         }
         if queue.send(Parcel { bytes, due, last }).await.is_err() {
@@ -148,6 +144,14 @@ async fn read_responses(
         }
     }
     Ok(())
+}
+
+/// Changes the payload of a frame.
+fn alter(frame: &mut Vec<u8>, change: &Alteration) {
+    let mut payload = frame.split_off(LENGTH_BYTES);
+    change(&mut payload);
+    frame.append(&mut payload);
+    repair_length(frame);
 }
 
 async fn write(

@@ -13,7 +13,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// A change made to a response.
+/// A change made to a request or to a response.
 pub type Alteration = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
 /// What happens to a single request and its response.
@@ -28,6 +28,8 @@ pub enum RequestFault {
     CutInsideRequest(usize),
     /// The broker sees the request this much later, as do all requests behind it.
     DelayRequest(Duration),
+    /// The request's payload (from the API key on) is changed.
+    AlterRequest(Alteration),
     /// The broker acts, its answer is lost; the connection stays open.
     DropResponse,
     /// The broker acts, its answer is lost; the connection is cut.
@@ -41,6 +43,11 @@ pub enum RequestFault {
 }
 
 impl RequestFault {
+    /// Changes a request's payload, from the API key on.
+    pub fn alter_request(change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) -> Self {
+        Self::AlterRequest(Arc::new(change))
+    }
+
     /// Changes an answer's payload, from the correlation id on.
     pub fn alter_response(change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) -> Self {
         Self::AlterResponse(Arc::new(change))
@@ -54,6 +61,7 @@ impl fmt::Debug for RequestFault {
             Self::CutBeforeRequest => formatter.write_str("CutBeforeRequest"),
             Self::CutInsideRequest(bytes) => write!(formatter, "CutInsideRequest({bytes})"),
             Self::DelayRequest(delay) => write!(formatter, "DelayRequest({delay:?})"),
+            Self::AlterRequest(_) => formatter.write_str("AlterRequest"),
             Self::DropResponse => formatter.write_str("DropResponse"),
             Self::CutBeforeResponse => formatter.write_str("CutBeforeResponse"),
             Self::CutInsideResponse(bytes) => write!(formatter, "CutInsideResponse({bytes})"),

@@ -133,6 +133,22 @@ async fn an_answer_is_altered_and_its_length_with_it() {
 }
 
 #[tokio::test]
+async fn a_request_is_altered_and_its_length_with_it() {
+    let (proxy, mut stream) = set_up().await;
+    let change = |payload: &mut Vec<u8>| {
+        payload[7] = 9;
+        payload.extend(b"more");
+    };
+    proxy.add(Rule::request(api_key::FETCH, RequestFault::alter_request(change)));
+    send(&mut stream, api_key::FETCH, 7).await;
+    assert_eq!(receive(&mut stream).await, answer(9));
+    // With a wrong length the peer would wait for the rest of this one.
+    send(&mut stream, api_key::FETCH, 8).await;
+    let next = tokio::time::timeout(PATIENCE, receive(&mut stream)).await;
+    assert_eq!(next.unwrap(), answer(8));
+}
+
+#[tokio::test]
 async fn an_answer_and_a_request_can_be_late() {
     let (proxy, mut stream) = set_up().await;
     for fault in [
