@@ -358,24 +358,10 @@ pub enum ConnectionError {
     /// The broker did not answer in time. The connection was closed, as answers come in order.
     #[error("no answer within {} s", .0.as_secs_f32())]
     NoAnswer(Duration),
-    /// Request or answer moved, but more slowly than is waited for. The connection was closed, as answers come in order.
-    #[error(
-        "too slow: {moved} of {} bytes of the {what} in {} s, where {least_rate} bytes/s are the least beyond the timeout; \
-         check the network and the load of the broker, ask for less in one request, or raise the request timeout",
-        Total(.total), .after.as_secs_f32()
-    )]
-    TooSlow {
-        /// What was on its way: `request` or `answer`.
-        what: &'static str,
-        /// Bytes of it that were.
-        moved: u64,
-        /// Bytes that it has; `None` when that did not come yet.
-        total: Option<u64>,
-        /// Time since it was the request's turn.
-        after: Duration,
-        /// Bytes per second that are asked for.
-        least_rate: u64,
-    },
+    /// Request or answer moved, but more slowly than is waited for. The connection was closed, as answers come in order. Says how
+    /// much moved, and what to change.
+    #[error("too slow: {0}")]
+    TooSlow(String),
     /// What came is not a Kafka response. The connection was closed.
     #[error("not a valid Kafka response: {0}")]
     Protocol(String),
@@ -446,17 +432,6 @@ impl fmt::Display for Listed<'_> {
             )?;
         }
         Ok(())
-    }
-}
-
-struct Total<'a>(&'a Option<u64>);
-
-impl fmt::Display for Total<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(bytes) => write!(f, "{bytes}"),
-            None => f.write_str("an unknown number of"),
-        }
     }
 }
 

@@ -83,18 +83,17 @@ impl Turn {
     pub(super) fn verdict(&self, now: Instant, request: Size, received: Received) -> ConnectionError {
         let writing = self.written > 0 && self.written < request.bytes;
         let is_slow = self.slow(request.timeout, received) < self.silent(request.timeout, received);
-        let (what, moved, total) = match (received.bytes, is_slow) {
-            (1.., true) => ("answer", received.bytes, received.announced),
-            (0, true) if writing => ("request", self.written, Some(request.bytes)),
+        let moved = match (received.bytes, received.announced, is_slow) {
+            (bytes @ 1.., Some(total), true) => format!("{bytes} of {total} bytes of the answer"),
+            (bytes @ 1.., None, true) => format!("{bytes} bytes of the answer"),
+            (0, _, true) if writing => format!("{} of {} bytes of the request", self.written, request.bytes),
             _ => return ConnectionError::NoAnswer(request.timeout),
         };
-        ConnectionError::TooSlow {
-            what,
-            moved,
-            total,
-            after: now.duration_since(self.began),
-            least_rate: LEAST_RATE,
-        }
+        ConnectionError::TooSlow(format!(
+            "{moved} in {} s, where {LEAST_RATE} bytes/s are the least beyond the timeout; check the network and the load of \
+             the broker, ask for less in one request, or raise the request timeout",
+            now.duration_since(self.began).as_secs_f32()
+        ))
     }
 }
 

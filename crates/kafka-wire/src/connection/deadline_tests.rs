@@ -4,18 +4,12 @@ use super::*;
 
 const PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of which each pause brings some; the peer is just faster than it has to be.
-const STEADY: usize = 17 * 10 << 10;
+const STEADY: usize = 170 << 10;
 const LARGE: usize = 4 << 20;
 
-fn too_slow(cause: &ConnectionError) -> (&'static str, u64, Option<u64>, Duration) {
+fn too_slow(cause: &ConnectionError) -> &str {
     match cause {
-        ConnectionError::TooSlow {
-            what,
-            moved,
-            total,
-            after,
-            ..
-        } => (what, *moved, *total, *after),
+        ConnectionError::TooSlow(words) => words,
         other => panic!("{other:?}"),
     }
 }
@@ -52,10 +46,9 @@ async fn an_answer_that_trickles_ends_at_the_bound() {
         outcome = pending => in_doubt(outcome),
         () = trickle => panic!("the request is not given up"),
     };
-    assert_eq!(too_slow(&cause).0, "answer");
     // The clock is a paused one.
     assert!(started.elapsed() < PATIENCE + PAUSE, "{:?}", started.elapsed());
-    let words = cause.to_string();
+    let words = too_slow(&cause);
     assert!(
         words.contains(" of 1008 bytes of the answer in 30") && words.contains("raise the request timeout"),
         "{words}"
@@ -87,13 +80,11 @@ async fn a_request_whose_bytes_are_taken_in_a_trickle_ends_at_the_bound() {
         outcome = pending => in_doubt(outcome),
         () = trickle => panic!("the request is not given up"),
     };
-    let (what, moved, total, after) = too_slow(&cause);
-    assert_eq!(what, "request");
+    let words = too_slow(&cause);
     assert!(
-        moved < 10 && total.is_some_and(|total| total > LARGE as u64),
-        "{cause}"
+        words.contains(" of 4194") && words.contains(" bytes of the request in 30"),
+        "{words}"
     );
-    assert!(after >= PATIENCE && after < PATIENCE + PAUSE, "{after:?}");
 }
 
 #[tokio::test(start_paused = true)]
