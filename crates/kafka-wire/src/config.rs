@@ -37,7 +37,8 @@ pub struct ClusterConfig {
     /// and to log in.
     pub connect_timeout: Duration,
     /// Time without any progress (no byte written of it, none received for it) after which a request that the
-    /// broker is due to answer is given up and its connection closed.
+    /// broker is due to answer is given up and its connection closed. One that does move has this time in all, and one
+    /// more second for each 16 KiB of it or of its answer: a line may be slow, but not as slow as one pleases.
     pub request_timeout: Duration,
     /// Total time that one operation may spend on repeating requests that failed in a way that passes.
     pub retry_timeout: Duration,

@@ -358,6 +358,10 @@ pub enum ConnectionError {
     /// The broker did not answer in time. The connection was closed, as answers come in order.
     #[error("no answer within {} s", .0.as_secs_f32())]
     NoAnswer(Duration),
+    /// Request or answer moved, but more slowly than is waited for. The connection was closed, as answers come in order. Says how
+    /// much moved, and what to change.
+    #[error("too slow: {0}")]
+    TooSlow(String),
     /// What came is not a Kafka response. The connection was closed.
     #[error("not a valid Kafka response: {0}")]
     Protocol(String),

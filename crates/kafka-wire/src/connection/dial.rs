@@ -51,7 +51,9 @@ impl Dialer {
         }
     }
 
-    /// Connects to the first address of the host that works.
+    /// Connects to the first address of the host that works. A refused login is the end of it: the addresses of one host are
+    /// those of one broker, or of brokers of one cluster, and each further try of a wrong password brings the account nearer
+    /// to being locked.
     ///
     /// `broker` names the peer in messages.
     ///
@@ -90,7 +92,11 @@ impl Dialer {
                 Ok(link) => return Ok(link),
                 Err(cause) => {
                     tracing::debug!(%broker, %socket, %cause, "cannot connect");
+                    let is_refused = matches!(cause, ConnectionError::Authentication(_));
                     failures.push(failed(described(address, socket), cause));
+                    if is_refused {
+                        break;
+                    }
                 }
             }
         }

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::api_name;
 use super::buffers::{BufferPool, PooledBuffer};
+use super::deadline::{Size, Turn};
 use super::frame::FrameReader;
+use super::header::{Expected, check_header};
 use super::link::{Command, Guard, LinkEnds, Shared, Started, encode_prefix};
 use super::outbox::Outbox;
 use super::parking::Parking;
@@ -62,17 +64,17 @@ pub(super) struct Driver<S> {
     to_flush: bool,
     next_correlation_id: i32,
     muted_until: Option<Instant>,
-    /// When the request that is due was last seen to move.
-    progress: Instant,
+    /// Of the request that is due.
+    turn: Turn,
     /// When somebody last had a use for the connection: renewing its login is none.
     used: Instant,
 }
 
 struct InFlight {
-    correlation_id: i32,
+    expected: Expected,
     is_login: bool,
-    api: &'static str,
-    response_header: i16,
+    /// Of the request.
+    bytes: u64,
     timeout: Duration,
     guard: Option<Guard>,
     reply: oneshot::Sender<Result<Bytes, Error>>,
@@ -109,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             to_flush: false,
             next_correlation_id: 0,
             muted_until: None,
-            progress: Instant::now(),
+            turn: Turn::begin(Instant::now()),
             used: Instant::now(),
         }
     }
@@ -211,18 +213,19 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             None if self.in_flight.is_empty() && self.outbox.is_empty() && self.parking.is_empty() => {
                 self.used + self.options.idle_timeout
             }
-            None => self.last_progress() + self.due().unwrap_or(self.options.idle_timeout),
+            None => {
+                let timeout = self.due().map(|request| request.timeout);
+                self.turn.ends(
+                    timeout.unwrap_or(self.options.idle_timeout),
+                    self.reader.received(),
+                )
+            }
         }
     }
 
-    /// How long the request may take whose turn it is: the oldest that is not answered, or else that is not written.
-    fn due(&self) -> Option<Duration> {
-        let oldest = self.in_flight.front().or(self.outbox.first());
-        oldest.map(|request| request.timeout)
-    }
-
-    fn last_progress(&self) -> Instant {
-        self.progress.max(self.reader.last_read)
+    /// The request whose turn it is: the oldest that is not answered, or else that is not written.
+    fn due(&self) -> Option<&InFlight> {
+        self.in_flight.front().or(self.outbox.first())
     }
 
     fn handle(&mut self, event: Event) -> Result<(), ConnectionError> {
@@ -289,14 +292,18 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         };
         self.next_correlation_id = correlation_id.wrapping_add(1);
         if self.in_flight.is_empty() && self.outbox.is_empty() {
-            self.progress = Instant::now();
+            self.turn = Turn::begin(Instant::now());
         }
         let body = std::mem::take(&mut request.body);
+        let bytes = prefix.len() + body.iter().map(Bytes::len).sum::<usize>();
         let ticket = InFlight {
-            correlation_id,
+            expected: Expected {
+                correlation_id,
+                api,
+                version: response_header,
+            },
             is_login,
-            api,
-            response_header,
+            bytes: bytes as u64,
             timeout: request.timeout,
             guard: request.guard.take(),
             reply,
@@ -311,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             self.in_flight.is_empty() || (self.in_flight.len() == 1 && self.outbox.is_partly_written());
         self.in_flight.extend(self.outbox.advance(count));
         if of_the_front {
-            self.progress = Instant::now();
+            self.turn.wrote(count, Instant::now());
         }
     }
 
@@ -319,12 +326,12 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let Some(front) = self.in_flight.pop_front() else {
             return Err(ConnectionError::Protocol("a response to no request".to_owned()));
         };
-        self.progress = Instant::now();
+        let now = Instant::now();
+        self.turn = Turn::begin(now);
         if !front.is_login {
-            self.used = self.progress;
+            self.used = now;
         }
-        let checked = check_header(frame.as_ref(), &front);
-        match checked {
+        match check_header(frame.as_ref(), front.expected) {
             Ok(body_start) => {
                 let body = frame.freeze(front.guard).slice(body_start..);
                 // Nobody may be waiting any more; then the response is dropped here.
@@ -343,15 +350,19 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let now = Instant::now();
         if self.muted_until.is_some_and(|unmute| unmute <= now) {
             self.muted_until = None;
-            self.progress = now;
+            self.turn = self.turn.again(now);
             return Ok(());
         }
         if now < self.timer() {
             return Ok(());
         }
-        Err(self
-            .due()
-            .map_or(ConnectionError::Idle, ConnectionError::NoAnswer))
+        Err(self.due().map_or(ConnectionError::Idle, |request| {
+            let request = Size {
+                bytes: request.bytes,
+                timeout: request.timeout,
+            };
+            self.turn.verdict(now, request, self.reader.received())
+        }))
     }
 
     /// Fails everything: what was written at least in part is in doubt, the rest was not sent.
@@ -360,7 +371,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let _ = self.shared.ended.set(cause);
         self.commands.close();
         for request in self.in_flight.drain(..) {
-            let _ = request.reply.send(Err(self.shared.in_doubt(request.api)));
+            let _ = request
+                .reply
+                .send(Err(self.shared.in_doubt(request.expected.api)));
         }
         for parked in self.parking.close() {
             let _ = parked
@@ -368,7 +381,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 .send(Err(self.shared.not_sent(api_name(parked.request.api_key))));
         }
         for request in self.outbox.abandon() {
-            let _ = request.reply.send(Err(self.shared.not_sent(request.api)));
+            let _ = request
+                .reply
+                .send(Err(self.shared.not_sent(request.expected.api)));
         }
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Start(started) | Command::Login(started) = command {
@@ -386,47 +401,4 @@ async fn send<W: AsyncWrite + Unpin>(writer: &mut W, slices: &[IoSlice<'_>]) -> 
     } else {
         Event::Written(writer.write_vectored(slices).await)
     }
-}
-
-/// Checks correlation id and response header; returns where the body begins.
-fn check_header(frame: &[u8], expected: &InFlight) -> Result<usize, ConnectionError> {
-    let truncated =
-        || ConnectionError::Protocol(format!("the header of a {} response is cut off", expected.api));
-    let (id, rest) = frame.split_first_chunk::<4>().ok_or_else(truncated)?;
-    let id = i32::from_be_bytes(*id);
-    if id != expected.correlation_id {
-        return Err(ConnectionError::Protocol(format!(
-            "correlation id {id} where {} ({}) is due",
-            expected.correlation_id, expected.api
-        )));
-    }
-    if expected.response_header == 0 {
-        return Ok(4);
-    }
-    let after = skip_tags(rest).ok_or_else(truncated)?;
-    Ok(frame.len() - after.len())
-}
-
-/// Skips the tagged fields of a flexible header.
-fn skip_tags(mut bytes: &[u8]) -> Option<&[u8]> {
-    let count = varint(&mut bytes)?;
-    for _ in 0..count {
-        varint(&mut bytes)?;
-        let size = usize::try_from(varint(&mut bytes)?).ok()?;
-        bytes = bytes.get(size..)?;
-    }
-    Some(bytes)
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u32> {
-    let mut value = 0_u32;
-    for shift in (0..32).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }

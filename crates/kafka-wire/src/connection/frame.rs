@@ -5,6 +5,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::time::Instant;
 
 use super::buffers::{BufferPool, PooledBuffer};
+use super::deadline::Received;
 use crate::error::ConnectionError;
 
 const LENGTH_BYTES: usize = 4;
@@ -23,7 +24,7 @@ pub(super) struct FrameReader<R> {
     length_read: usize,
     body: Option<(PooledBuffer, usize)>,
     /// When bytes last arrived.
-    pub(super) last_read: Instant,
+    last_read: Instant,
     frames: u64,
 }
 
@@ -84,6 +85,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return Ok(());
             }
             self.stream.consume(count);
+        }
+    }
+
+    /// What has come of the frame that is being read.
+    pub(super) fn received(&self) -> Received {
+        let body = self.body.as_ref();
+        Received {
+            bytes: (self.length_read + body.map_or(0, |(buffer, _)| buffer.bytes.len())) as u64,
+            announced: body.map(|(_, length)| (LENGTH_BYTES + length) as u64),
+            last: self.last_read,
         }
     }
 

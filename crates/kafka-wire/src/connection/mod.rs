@@ -10,6 +10,7 @@
 mod address;
 mod api;
 mod buffers;
+mod deadline;
 mod dial;
 mod driver;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod guard;
+mod header;
 mod link;
 mod login;
 mod negotiate;

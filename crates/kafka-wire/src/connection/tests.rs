@@ -15,6 +15,8 @@ use super::link::{Link, Pending, RawRequest};
 use super::parting::Leftover;
 use crate::error::{ConnectionError, Error};
 
+#[path = "deadline_tests.rs"]
+mod deadline;
 #[path = "parting_tests.rs"]
 mod parting;
 
@@ -35,7 +37,7 @@ fn bench(buffer: usize) -> Bench {
     let closed = CancellationToken::new();
     let options = DriverOptions {
         client_id: "me".into(),
-        max_response_bytes: 1 << 20,
+        max_response_bytes: 8 << 20,
         idle_timeout: IDLE,
         pool: BufferPool::new(1 << 20),
         buffered: false,
@@ -239,33 +241,6 @@ async fn the_clock_of_a_pipelined_request_starts_when_it_is_its_turn() {
     sleep(PATIENCE - Duration::from_secs(1)).await;
     bench.answer(&two, b"").await;
     assert!(second.await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_response_that_comes_slowly_is_no_timeout() {
-    let mut bench = bench(1024);
-    let pending = bench.start(b"a");
-    let request = bench.read().await;
-    for byte in framed(&request, b"slow") {
-        sleep(PATIENCE - Duration::from_secs(1)).await;
-        bench.peer.write_u8(byte).await.unwrap();
-    }
-    assert_eq!(pending.await.unwrap(), &b"slow"[..]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_that_is_written_slowly_is_no_timeout() {
-    let mut bench = bench(1);
-    let pending = bench.start(b"0123456789");
-    let mut length = [0; 4];
-    for byte in &mut length {
-        sleep(PATIENCE - Duration::from_secs(1)).await;
-        *byte = bench.peer.read_u8().await.unwrap();
-    }
-    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
-    bench.peer.read_exact(&mut frame).await.unwrap();
-    bench.answer(&parse(Bytes::from(frame), 0), b"ok").await;
-    assert!(pending.await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,9 +52,28 @@ pub(super) struct Tokens {
 
 #[derive(Debug)]
 enum Source {
+    /// Whoever renews the file knows when, so it is read each time.
     File(PathBuf),
+    /// Asked when there is no token that is good.
+    Issuer(Issuer),
+}
+
+#[derive(Debug)]
+enum Issuer {
     Command(Vec<String>),
     Endpoint(Box<Endpoint>),
+}
+
+impl Issuer {
+    async fn issue(&self) -> Result<Issued, ConnectionError> {
+        match self {
+            Self::Command(words) => Ok(Issued {
+                token: command::run(words).await?,
+                lifetime: None,
+            }),
+            Self::Endpoint(endpoint) => endpoint.ask().await,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -67,8 +86,10 @@ impl Tokens {
     pub(super) fn load(source: &TokenSource) -> Result<Self, Error> {
         let source = match source {
             TokenSource::File(path) => Source::File(path.clone()),
-            TokenSource::Command(words) => Source::Command(words.clone()),
-            TokenSource::ClientCredentials(asked) => Source::Endpoint(Box::new(Endpoint::load(asked)?)),
+            TokenSource::Command(words) => Source::Issuer(Issuer::Command(words.clone())),
+            TokenSource::ClientCredentials(asked) => {
+                Source::Issuer(Issuer::Endpoint(Box::new(Endpoint::load(asked)?)))
+            }
         };
         Ok(Self {
             source,
@@ -79,11 +100,16 @@ impl Tokens {
 
     /// A token that is good for a while.
     pub(super) async fn get(&self, patience: Duration) -> Result<Given, ConnectionError> {
-        // Whoever renews the file knows when.
-        if let Source::File(path) = &self.source {
-            let token = self.in_file(path, FILE_GRACE.min(patience)).await?;
-            return Ok(Given { token, kept: true });
+        match &self.source {
+            Source::File(path) => {
+                let token = self.in_file(path, FILE_GRACE.min(patience)).await?;
+                Ok(Given { token, kept: true })
+            }
+            Source::Issuer(issuer) => self.kept_or_issued(issuer, patience).await,
         }
+    }
+
+    async fn kept_or_issued(&self, issuer: &Issuer, patience: Duration) -> Result<Given, ConnectionError> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until > Instant::now()) {
             let token = kept.token.clone();
@@ -91,9 +117,11 @@ impl Tokens {
         }
         *kept = None;
         let Issued { token, lifetime } =
-            tokio::time::timeout(patience, self.fetch()).await.map_err(|_| {
-                ConnectionError::Token(format!("none came within {} s", patience.as_secs_f32()))
-            })??;
+            tokio::time::timeout(patience, issuer.issue())
+                .await
+                .map_err(|_| {
+                    ConnectionError::Token(format!("none came within {} s", patience.as_secs_f32()))
+                })??;
         let lifetime = lifetime.or_else(|| jwt::lifetime(token.reveal(), SystemTime::now()));
         let usable = lifetime.map_or(UNKNOWN, |lifetime| lifetime.mul_f64(USABLE));
         *kept = Instant::now().checked_add(usable).map(|until| Kept {
@@ -150,18 +178,6 @@ impl Tokens {
         if kept.as_ref().is_some_and(|kept| kept.token == *refused) {
             *kept = None;
         }
-    }
-
-    async fn fetch(&self) -> Result<Issued, ConnectionError> {
-        let token = match &self.source {
-            Source::File(path) => self.in_file(path, FILE_GRACE).await?,
-            Source::Command(words) => command::run(words).await?,
-            Source::Endpoint(endpoint) => return endpoint.ask().await,
-        };
-        Ok(Issued {
-            token,
-            lifetime: None,
-        })
     }
 }
 
