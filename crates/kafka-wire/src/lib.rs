@@ -61,6 +61,7 @@ mod connection;
 mod error;
 mod fetch;
 mod groups;
+mod hint;
 mod offsets;
 mod problem;
 mod produce;

@@ -13,6 +13,7 @@ use super::{FetchEventKind, FetchedBatches};
 use crate::batch::{BatchError, LENGTH_OVERHEAD};
 use crate::connection::Link;
 use crate::error::{Error, ErrorCode};
+use crate::hint::LeaderHint;
 use crate::offsets::IsolationLevel;
 use crate::problem::PartitionProblem;
 
@@ -21,16 +22,17 @@ const REPLICA_TERM: Duration = Duration::from_secs(5 * 60);
 
 impl Lane {
     /// `room`: nothing stood before the partition in the response, so that a batch of it would have fitted, whatever its
-    /// size.
+    /// size. `hint`: what the answer says about the leader.
     pub(super) async fn answered(
         &self,
         link: &Link,
         mut cursor: Cursor,
         answer: PartitionResponse,
         room: bool,
+        hint: Option<LeaderHint>,
     ) {
         if let Some(code) = ErrorCode::new(answer.error_code) {
-            return self.refused(link, cursor, code).await;
+            return self.refused(link, cursor, code, hint).await;
         }
         if let Some(diverging) = answer.diverging_epoch {
             let problem = cursor.truncated(diverging.epoch, diverging.end_offset);
@@ -121,7 +123,16 @@ impl Lane {
         self.shared.failed(cursor, problem).await;
     }
 
-    async fn refused(&self, link: &Link, cursor: Cursor, code: ErrorCode) {
+    async fn refused(&self, link: &Link, mut cursor: Cursor, code: ErrorCode, hint: Option<LeaderHint>) {
+        if let Some(hint) = hint
+            && cursor.streak.may_follow()
+            && self
+                .shared
+                .cluster
+                .take_hint(&cursor.name(), cursor.asked(), &hint)
+        {
+            return self.shared.reassign(cursor);
+        }
         let error = Error::kafka(
             code,
             API,
