@@ -2,6 +2,7 @@
 
 mod coordinators;
 mod grouped;
+mod hints;
 mod join;
 mod leaders;
 mod links;

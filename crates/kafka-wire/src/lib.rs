@@ -44,7 +44,7 @@
 //! | [`FetchStream`] | many partitions from start to end offset, committed data | Fetch 4 to 17 |
 //! | [`Producer`] | whole batches, each once, at the offset that was expected | InitProducerId, Produce 3 to 13 |
 //! | [`Security`] | TLS, client certificates, `PLAIN`, `SCRAM`, `OAUTHBEARER`, renewed while the connection works | SaslHandshake 1, SaslAuthenticate 0 to 2 |
-//! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups, who may do what | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, CreatePartitions, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups, DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets, DescribeAcls, DescribeClientQuotas, DescribeUserScramCredentials |
+//! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups, who may do what | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, CreatePartitions, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups, DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets, DescribeAcls, DescribeClientQuotas, DescribeUserScramCredentials, DescribeProducers |
 //!
 //! Versions are negotiated on every connection, as the intersection of what the broker offers and what this crate can
 //! write and read. A failed request is [`Error::NotSent`] when it had no effect, and [`Error::InDoubt`] when it may have had
@@ -61,9 +61,11 @@ mod connection;
 mod error;
 mod fetch;
 mod groups;
+mod hint;
 mod offsets;
 mod problem;
 mod produce;
+mod producers;
 mod retry;
 mod sasl;
 mod secret;
@@ -100,6 +102,7 @@ pub use groups::{
 pub use offsets::{EpochEnd, IsolationLevel, ListedOffset, OffsetSpec};
 pub use problem::PartitionProblem;
 pub use produce::{PartitionWriter, Producer, ProducerOptions};
+pub use producers::ActiveProducer;
 pub use secret::Secret;
 pub use topics::{
     ConfigChange, ConfigEntry, ConfigSource, CreatedTopic, NewPartitions, NewTopic, TopicResults,

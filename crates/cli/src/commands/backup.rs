@@ -95,6 +95,10 @@ fn summary(report: &BackupReport, context: &Context) -> String {
             report.held_back.as_secs_f64()
         );
     }
+    for undecided in &report.undecided {
+        let mark = if undecided.needs_attention() { "!" } else { "-" };
+        text += &format!("  {mark} {undecided}\n");
+    }
     for trouble in &report.troubles {
         text += &format!("  ! {trouble}\n");
     }

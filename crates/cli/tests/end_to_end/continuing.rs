@@ -9,6 +9,7 @@ mod leaders;
 mod members;
 mod options;
 mod replaced;
+mod undecided;
 mod writers;
 
 use std::path::Path;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::metadata::{Metadata, TopicMetadata, TopicPartition};
 use crate::error::ErrorCode;
+use crate::hint::LeaderHint;
 
 /// Who leads a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,18 @@ struct Partition {
     leader: Option<i32>,
     epoch: Option<i32>,
     error: Option<ErrorCode>,
+    source: Source,
+}
+
+/// Who said who leads a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Metadata.
+    Metadata,
+    /// A broker that does not lead it any more, in passing.
+    Hint,
+    /// The same, and what was tried on the strength of it has failed: whatever metadata say counts more.
+    DoubtedHint,
 }
 
 /// Why the cache has no leader to offer.
@@ -90,6 +103,40 @@ impl LeaderCache {
         })
     }
 
+    /// Takes over what a broker that refused a partition says about its leader. Returns whether that is news.
+    ///
+    /// The rule is that of metadata: an older epoch never replaces a newer one. The same epoch has the same leader, and
+    /// where epochs or topic ids are not known, nothing says which of the two is the older story.
+    pub(super) fn take_hint(&self, partition: &TopicPartition, hint: &LeaderHint) -> bool {
+        let mut state = self.lock();
+        let known = (state.topics.get_mut(&partition.topic))
+            .filter(|topic| topic.topic_id == Some(hint.topic_id))
+            .and_then(|topic| topic.partitions.get_mut(&partition.partition))
+            .filter(|known| known.epoch.is_some_and(|epoch| epoch < hint.epoch));
+        let is_news = known.is_some();
+        if let Some(known) = known {
+            *known = Partition {
+                leader: Some(hint.node),
+                epoch: Some(hint.epoch),
+                error: None,
+                source: Source::Hint,
+            };
+        }
+        is_news
+    }
+
+    /// Says that something has failed since a hint was taken, if one was: what is told next is believed, even if its epoch
+    /// is lower. Else a broker that talked nonsense would be believed for ever.
+    pub(super) fn doubt_hint(&self, partition: &TopicPartition) {
+        let mut state = self.lock();
+        if let Some(topic) = state.topics.get_mut(&partition.topic)
+            && let Some(known) = topic.partitions.get_mut(&partition.partition)
+            && known.source == Source::Hint
+        {
+            known.source = Source::DoubtedHint;
+        }
+    }
+
     /// When the topic was last asked for.
     pub(super) fn asked(&self, topic: &str) -> Option<Instant> {
         self.lock().topics.get(topic).map(|topic| topic.asked)
@@ -130,6 +177,13 @@ impl LeaderCache {
     }
 }
 
+impl Partition {
+    /// Whether this is newer than what an answer says that has come later.
+    fn outlasts(self, answer: Self) -> bool {
+        self.source != Source::DoubtedHint && self.epoch > answer.epoch
+    }
+}
+
 impl Topic {
     fn merge(known: Option<&Self>, answer: &TopicMetadata, asked: Instant) -> Self {
         let known = known.filter(|known| known.topic_id == answer.topic_id);
@@ -138,12 +192,10 @@ impl Topic {
                 leader: partition.leader,
                 epoch: partition.leader_epoch,
                 error: partition.error,
+                source: Source::Metadata,
             };
             let old = known.and_then(|known| known.partitions.get(&index));
-            (
-                index,
-                old.copied().filter(|old| old.epoch > new.epoch).unwrap_or(new),
-            )
+            (index, old.copied().filter(|old| old.outlasts(new)).unwrap_or(new))
         });
         Self {
             asked,
@@ -153,3 +205,7 @@ impl Topic {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "leaders_tests.rs"]
+mod tests;

@@ -83,9 +83,20 @@ impl Links {
         slots.retain(|(node, ..), _| brokers.contains_key(node) && brokers.get(node) == before.get(node));
     }
 
-    /// Takes note of where one broker is.
+    /// Takes note of where one broker is. When it has moved, the connections to where it was are forgotten.
     pub(super) fn add_broker(&self, node: i32, address: BrokerAddress) {
-        self.lock().brokers.insert(node, Address::new(node, address));
+        let address = Address::new(node, address);
+        let mut state = self.lock();
+        let State { brokers, slots } = &mut *state;
+        let before = brokers.insert(node, address);
+        if before.is_some() && before.as_ref() != brokers.get(&node) {
+            slots.retain(|(of, ..), _| *of != node);
+        }
+    }
+
+    /// Whether it is known where a broker is.
+    pub(super) fn knows(&self, node: i32) -> bool {
+        self.lock().brokers.contains_key(&node)
     }
 
     /// Node ids of the known brokers.

@@ -22,6 +22,7 @@ use kafka_protocol::messages::{
 };
 
 mod positions;
+mod producers;
 mod validating;
 
 use super::*;

@@ -22,6 +22,7 @@ use crate::fetch::response::{
     DivergingEpoch, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FetchResponse, PartitionResponse, TopicKey,
     TopicResponse,
 };
+use crate::hint::{CurrentLeader, NodeEndpoint};
 use crate::produce::{request, response::ProduceResponse};
 use crate::transactions::AbortedTransaction;
 
@@ -139,16 +140,31 @@ pub fn fetch_response_is_read_as_it_was_written(version: i16, body: Bytes) {
                         end_offset: partition.diverging_epoch.end_offset,
                     })
                     .filter(|diverging| diverging.end_offset >= 0),
+                    current_leader: current_leader(
+                        partition.current_leader.leader_id.0,
+                        partition.current_leader.leader_epoch,
+                    ),
                 })
                 .collect(),
+        });
+        let topics: Vec<_> = topics.collect();
+        let most = topics.iter().map(|topic| topic.partitions.len()).sum();
+        let endpoints = (theirs.node_endpoints.iter().take(most)).filter_map(|endpoint| {
+            NodeEndpoint::new(endpoint.node_id.0, endpoint.host.as_bytes(), endpoint.port)
         });
         let expected = FetchResponse {
             throttle_time_ms: theirs.throttle_time_ms,
             error_code: theirs.error_code,
-            topics: topics.collect(),
+            endpoints: endpoints.collect(),
+            topics,
         };
         assert_eq!(ours.as_ref(), Ok(&expected));
     }
+}
+
+/// The leader that a tagged field names.
+fn current_leader(node: i32, epoch: i32) -> Option<CurrentLeader> {
+    (node >= 0 && epoch >= 0).then_some(CurrentLeader { node, epoch })
 }
 
 /// Parses `body` as a Produce response; whether it is one.
@@ -190,6 +206,10 @@ pub fn produce_response_is_read_as_it_was_written(version: i16, body: Bytes) {
                 Some(partition.base_offset).filter(|&offset| offset >= 0 && partition.error_code == 0),
                 Some(partition.log_append_time_ms).filter(|&time| time >= 0),
                 has_text,
+                current_leader(
+                    partition.current_leader.leader_id.0,
+                    partition.current_leader.leader_epoch,
+                ),
             )
         })
     });
@@ -201,9 +221,18 @@ pub fn produce_response_is_read_as_it_was_written(version: i16, body: Bytes) {
                 partition.base_offset,
                 partition.log_append_time,
                 partition.error_text.is_some(),
+                partition.current_leader,
             )
         });
-        (ours.throttle_time_ms, partitions.collect::<Vec<_>>())
+        (
+            ours.throttle_time_ms,
+            partitions.collect::<Vec<_>>(),
+            ours.endpoints,
+        )
     });
-    assert_eq!(ours, Ok((theirs.throttle_time_ms, topics.collect())));
+    let topics: Vec<_> = topics.collect();
+    let endpoints = (theirs.node_endpoints.iter().take(topics.len()))
+        .filter_map(|endpoint| NodeEndpoint::new(endpoint.node_id.0, endpoint.host.as_bytes(), endpoint.port))
+        .collect::<Vec<_>>();
+    assert_eq!(ours, Ok((theirs.throttle_time_ms, topics, endpoints)));
 }

@@ -186,6 +186,11 @@ impl ErrorCode {
             )
     }
 
+    /// Whether the broker refuses because another one leads, or because it does under a newer epoch.
+    pub(crate) fn is_move(self) -> bool {
+        matches!(self, Self::NOT_LEADER_OR_FOLLOWER | Self::FENCED_LEADER_EPOCH)
+    }
+
     /// Whether the answer says that the coordinator has to be looked up again.
     pub(crate) fn is_stale_coordinator(self) -> bool {
         matches!(

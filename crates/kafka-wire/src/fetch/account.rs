@@ -57,6 +57,7 @@ mod tests {
                 preferred_read_replica: None,
                 records: body.slice(from - size..from),
                 diverging_epoch: None,
+                current_leader: None,
             }
         });
         let topic = TopicResponse {
@@ -67,6 +68,7 @@ mod tests {
             throttle_time_ms: 0,
             error_code: 0,
             topics: vec![topic],
+            endpoints: Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use super::{FetchEventKind, FetchedBatches};
 use crate::batch::{BatchError, LENGTH_OVERHEAD};
 use crate::connection::Link;
 use crate::error::{Error, ErrorCode};
+use crate::hint::LeaderHint;
 use crate::offsets::IsolationLevel;
 use crate::problem::PartitionProblem;
 
@@ -29,15 +30,17 @@ pub(super) struct Room {
 }
 
 impl Lane {
+    /// `hint`: what the answer says about the leader.
     pub(super) async fn answered(
         &self,
         link: &Link,
         mut cursor: Cursor,
         answer: PartitionResponse,
         room: Room,
+        hint: Option<LeaderHint>,
     ) {
         if let Some(code) = ErrorCode::new(answer.error_code) {
-            return self.refused(link, cursor, code).await;
+            return self.refused(link, cursor, code, hint).await;
         }
         if let Some(diverging) = answer.diverging_epoch {
             let problem = cursor.truncated(diverging.epoch, diverging.end_offset);
@@ -133,7 +136,16 @@ impl Lane {
         self.shared.failed(cursor, problem).await;
     }
 
-    async fn refused(&self, link: &Link, cursor: Cursor, code: ErrorCode) {
+    async fn refused(&self, link: &Link, mut cursor: Cursor, code: ErrorCode, hint: Option<LeaderHint>) {
+        if let Some(hint) = hint
+            && cursor.streak.may_follow()
+            && self
+                .shared
+                .cluster
+                .take_hint(&cursor.name(), cursor.asked(), &hint)
+        {
+            return self.shared.reassign(cursor);
+        }
         let error = Error::kafka(
             code,
             API,

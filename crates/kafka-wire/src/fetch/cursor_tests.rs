@@ -27,6 +27,7 @@ fn answer(records: impl Into<Bytes>) -> PartitionResponse {
         preferred_read_replica: None,
         records: records.into(),
         diverging_epoch: None,
+        current_leader: None,
     }
 }
 

@@ -59,6 +59,14 @@ impl TopicKey {
             Self::Id(id) => *id == topic_id,
         }
     }
+
+    /// The topic's id, if it is named by that.
+    pub(crate) fn id(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Name(_) => None,
+            Self::Id(id) => Some(*id),
+        }
+    }
 }
 
 /// Reads one partition once.

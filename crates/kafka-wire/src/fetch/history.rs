@@ -11,7 +11,7 @@ use super::cursor::Cursor;
 use super::exchange::{self, API};
 use super::lane::Lane;
 use super::request::FIRST_WITH_LAST_EPOCH;
-use crate::cluster::{Asked, Leader, TopicPartition, all_failed, answers_for};
+use crate::cluster::{Asked, TopicPartition, all_failed, answers_for};
 use crate::connection::{Api, Link};
 use crate::error::{Error, ErrorCode};
 use crate::offsets::EpochEnd;
@@ -99,12 +99,7 @@ fn is_to_be_asked(link: &Link) -> bool {
 /// What to ask the leader. A replica is read from only after its leader was asked.
 fn question(cursor: &Cursor) -> Option<Asked<i32>> {
     let is_open = !cursor.confirmed && cursor.replica.is_none() && cursor.last_epoch >= 0;
-    let leader = Leader {
-        node: cursor.leader,
-        epoch: Some(cursor.leader_epoch).filter(|&epoch| epoch >= 0),
-        topic_id: None,
-    };
-    is_open.then(|| (cursor.name(), leader, cursor.last_epoch))
+    is_open.then(|| (cursor.name(), cursor.asked(), cursor.last_epoch))
 }
 
 impl Cursor {

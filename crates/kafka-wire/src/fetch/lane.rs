@@ -11,10 +11,11 @@ use super::cursor::Cursor;
 use super::exchange;
 use super::pool::{Pool, Share, Turn};
 use super::request::{FetchRequest, PartitionRequest};
-use super::response::FetchResponse;
+use super::response::{FetchResponse, PartitionResponse, TopicKey};
 use super::shared::Shared;
 use crate::connection::{Link, Role};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
+use crate::hint::{LeaderHint, NodeEndpoint};
 use crate::offsets::IsolationLevel;
 
 /// Room in a response for what is not records.
@@ -149,7 +150,8 @@ impl Lane {
                 };
                 has_data |= !answer.records.is_empty();
                 if let Some(cursor) = waiting[found].take() {
-                    self.answered(link, cursor, answer, room).await;
+                    let hint = hint(&answer, &topic.topic, &response.endpoints);
+                    self.answered(link, cursor, answer, room, hint).await;
                 }
             }
         }
@@ -158,6 +160,12 @@ impl Lane {
             self.shared.retry_or_fail(cursor, missing).await;
         }
     }
+}
+
+/// What an answer says about the leader of its partition.
+fn hint(answer: &PartitionResponse, topic: &TopicKey, endpoints: &[NodeEndpoint]) -> Option<LeaderHint> {
+    let code = ErrorCode::new(answer.error_code)?;
+    LeaderHint::of(code, topic.id(), answer.current_leader, endpoints)
 }
 
 fn request(cursor: &Cursor) -> PartitionRequest<'_> {

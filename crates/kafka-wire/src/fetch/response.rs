@@ -7,11 +7,13 @@
 //! topics [ name string (..=12) | topic_id uuid (13+),
 //!   partitions [ partition i32, error_code i16, high_watermark i64, last_stable_offset i64, log_start_offset i64 (5+),
 //!     aborted [ producer_id i64, first_offset i64 ] or null, preferred_read_replica i32 (11+), records bytes or null,
-//!     ?0 diverging_epoch { epoch i32, end_offset i64 } (12+), ?1 current_leader { id i32, epoch i32 } (12+) ] ]
+//!     ?0 diverging_epoch { epoch i32, end_offset i64 } (12+), ?1 current_leader { id i32, epoch i32 } (12+) ] ],
+//! ?0 node_endpoints [ node_id i32, host string, port i32, rack nullable string ] (16+)
 //! ```
 
 use bytes::Bytes;
 
+use crate::hint::{self, CurrentLeader, NodeEndpoint};
 use crate::transactions::AbortedTransaction;
 use crate::wire::{Malformed, Reader};
 
@@ -27,6 +29,8 @@ pub(crate) struct FetchResponse {
     /// An error that concerns the whole request.
     pub(crate) error_code: i16,
     pub(crate) topics: Vec<TopicResponse>,
+    /// Where the brokers listen that are named as leaders.
+    pub(crate) endpoints: Vec<NodeEndpoint>,
 }
 
 /// How the response names a topic.
@@ -57,6 +61,8 @@ pub(crate) struct PartitionResponse {
     pub(crate) records: Bytes,
     /// Where the history that the reader knows ends, when it is not the leader's.
     pub(crate) diverging_epoch: Option<DivergingEpoch>,
+    /// Who leads the partition, when the broker refuses it.
+    pub(crate) current_leader: Option<CurrentLeader>,
 }
 
 /// The leader's last offset of the newest epoch that is not newer than the reader's.
@@ -90,11 +96,19 @@ impl FetchResponse {
         for _ in 0..count {
             topics.push(topic(&mut reader, version, &mut asked)?);
         }
-        reader.skip_tagged_fields()?;
+        let most = topics.iter().map(|topic| topic.partitions.len()).sum();
+        let mut endpoints = Vec::new();
+        reader.tagged_fields(|tag, field| {
+            if tag == 0 && version >= hint::FIRST_FETCH {
+                endpoints = NodeEndpoint::read_all(field, most)?;
+            }
+            Ok(())
+        })?;
         Ok(Self {
             throttle_time_ms,
             error_code,
             topics,
+            endpoints,
         })
     }
 }
@@ -132,6 +146,7 @@ fn partition(reader: &mut Reader, version: i16) -> Result<PartitionResponse, Mal
         preferred_read_replica: None,
         records: Bytes::new(),
         diverging_epoch: None,
+        current_leader: None,
     };
     if version >= 5 {
         response.log_start_offset = Some(reader.i64()?).filter(|&offset| offset >= 0);
@@ -147,13 +162,17 @@ fn partition(reader: &mut Reader, version: i16) -> Result<PartitionResponse, Mal
         response.preferred_read_replica = Some(reader.i32()?).filter(|&replica| replica >= 0);
     }
     response.records = reader.nullable_bytes()?.unwrap_or_default();
-    let diverging = &mut response.diverging_epoch;
+    let (diverging, leader) = (&mut response.diverging_epoch, &mut response.current_leader);
     reader.tagged_fields(|tag, field| {
-        if tag == 0 {
-            *diverging = Some(DivergingEpoch {
-                epoch: field.i32()?,
-                end_offset: field.i64()?,
-            });
+        match tag {
+            0 => {
+                *diverging = Some(DivergingEpoch {
+                    epoch: field.i32()?,
+                    end_offset: field.i64()?,
+                });
+            }
+            1 => *leader = CurrentLeader::read(field)?,
+            _ => {}
         }
         Ok(())
     })?;

@@ -119,7 +119,56 @@ fn every_version_reads_as_the_generated_type_wrote_it() {
         );
         assert_eq!((&first.records[..], second.records.len()), (&[1, 2, 3][..], 0));
         assert_eq!(third.records[..], [0xaa; 5000]);
+        let leader = CurrentLeader { node: 2, epoch: 8 };
+        assert_eq!(first.current_leader, Some(leader).filter(|_| version >= 12));
+        let endpoints: Vec<_> = (response.endpoints.iter())
+            .map(|endpoint| (endpoint.node, endpoint.address.to_string()))
+            .collect();
+        assert_eq!(
+            endpoints,
+            match version >= 16 {
+                true => vec![(2, "h:9".to_owned())],
+                false => Vec::new(),
+            }
+        );
     }
+}
+
+#[test]
+fn an_answer_that_names_no_leader_has_none() {
+    for version in VERSIONS {
+        let mut partition = their_partition(0, version, Vec::new(), &[]);
+        partition.current_leader = LeaderIdAndEpoch::default();
+        let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
+        let mut buffer = BytesMut::new();
+        let theirs = Theirs::default().with_responses(vec![topic]);
+        theirs.encode(&mut buffer, version).unwrap();
+        let response = FetchResponse::decode(buffer.freeze(), version, 64).unwrap();
+        assert_eq!(response.topics[0].partitions[0].current_leader, None);
+        assert!(response.endpoints.is_empty());
+    }
+}
+
+/// A frame can hold many more endpoints than there are brokers, and they take more memory than bytes.
+#[test]
+fn no_more_endpoints_are_kept_than_partitions_were_answered() {
+    let node = |node| {
+        NodeEndpoint::default()
+            .with_node_id(BrokerId(node))
+            .with_host(StrBytes::from_static_str("h"))
+            .with_port(9)
+    };
+    let topic = FetchableTopicResponse::default().with_partitions(vec![
+        their_partition(0, 16, Vec::new(), &[]),
+        their_partition(1, 16, Vec::new(), &[]),
+    ]);
+    let theirs = Theirs::default()
+        .with_responses(vec![topic])
+        .with_node_endpoints((0..1000).map(node).collect());
+    let mut buffer = BytesMut::new();
+    theirs.encode(&mut buffer, 16).unwrap();
+    let response = FetchResponse::decode(buffer.freeze(), 16, 64).unwrap();
+    assert_eq!(response.endpoints.len(), 2);
 }
 
 /// Found by a fuzzer: the generated type reads a tagged field that it knows as far as it goes, whatever its size says.

@@ -67,6 +67,9 @@ impl Router {
             let cursor = &command.cursor;
             cursor.streak.failures() > 0 || self.shared.cluster.cached_leader(&cursor.name()).is_none()
         };
+        for Command { cursor, .. } in due.iter().filter(|command| command.cursor.streak.failures() > 0) {
+            self.shared.cluster.doubt_hint(&cursor.name());
+        }
         let topics: BTreeSet<Arc<str>> = due
             .iter()
             .filter(is_stale)
@@ -151,6 +154,15 @@ impl Cursor {
     /// Which partition it is.
     pub(super) fn name(&self) -> TopicPartition {
         TopicPartition::new(Arc::clone(&self.topic), self.partition)
+    }
+
+    /// Who was asked as the leader, or named the replica that was.
+    pub(super) fn asked(&self) -> Leader {
+        Leader {
+            node: self.leader,
+            epoch: Some(self.leader_epoch).filter(|&epoch| epoch >= 0),
+            topic_id: Some(self.topic_id).filter(|id| *id != [0; 16]),
+        }
     }
 
     /// Takes note of who leads. After a change the new leader is asked first: which replica is near, and (see

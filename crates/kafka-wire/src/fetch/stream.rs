@@ -129,3 +129,7 @@ impl Drop for FetchStream {
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "moved_tests.rs"]
+mod moved_tests;

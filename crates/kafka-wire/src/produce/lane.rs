@@ -12,8 +12,10 @@ use super::queue::{LaneQueue, Load, Sent};
 use super::request::{self, FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS, FIRST_WITH_ZSTD, ProduceEntry, VERSIONS};
 use super::response::{PartitionAnswer, ProduceResponse};
 use super::shared::Shared;
+use crate::cluster::Leader;
 use crate::connection::{Link, Pending, RawRequest, Role};
 use crate::error::{Error, ErrorCode};
+use crate::hint::{LeaderHint, NodeEndpoint};
 use crate::problem::PartitionProblem;
 
 const API: &str = "Produce";
@@ -193,11 +195,31 @@ impl Lane {
                 false => response.partitions.iter().position(is_mine),
             };
             let outcome = match position.and_then(|position| response.partitions.get_mut(position)) {
-                Some(answer) => outcome(answer, &sent, &link),
+                Some(answer) => {
+                    self.hinted(&sent.partition, answer, &response.endpoints);
+                    outcome(answer, &sent, &link)
+                }
                 None => Err(link.left_out(&sent.partition.name)),
             };
             let next = sent.partition.answered(outcome);
             self.follow_up(sent.partition, next);
+        }
+    }
+
+    /// Takes note of what an answer says about the leader of its partition.
+    fn hinted(&self, partition: &Partition, answer: &PartitionAnswer, endpoints: &[NodeEndpoint]) {
+        let hint = ErrorCode::new(answer.error_code)
+            .and_then(|code| LeaderHint::of(code, answer.topic.id(), answer.current_leader, endpoints));
+        let asked = Leader {
+            node: self.queue.node,
+            epoch: None,
+            topic_id: Some(partition.topic_id),
+        };
+        if let Some(hint) = hint
+            && partition.may_follow()
+            && self.shared.cluster.take_hint(&partition.name, asked, &hint)
+        {
+            partition.knows_leader();
         }
     }
 

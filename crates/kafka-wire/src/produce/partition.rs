@@ -50,6 +50,8 @@ struct State {
     pause: Duration,
     /// What has to end before the log is looked at.
     doubt: Option<Doubt>,
+    /// Whether a broker that refused a batch has said who leads, and that is noted in the cluster's cache.
+    knows_leader: bool,
     /// New producer epochs since the last acknowledgement.
     renewals: u32,
 }
@@ -99,6 +101,7 @@ impl Partition {
             streak: Streak::new(limits),
             pause: Duration::ZERO,
             doubt: None,
+            knows_leader: false,
             renewals: 0,
         };
         Self {
@@ -207,7 +210,7 @@ impl Partition {
             }
             Answered::Drained(failure) => {
                 state.halt();
-                match state.streak.failed(failure) {
+                match state.pause_after(failure) {
                     Ok(pause) => {
                         state.pause = pause;
                         Next::Settle
@@ -287,6 +290,16 @@ impl Partition {
     /// How long to wait before the log is looked at.
     pub(super) fn pause(&self) -> Duration {
         self.lock().pause
+    }
+
+    /// Whether a broker that names another leader may be followed.
+    pub(super) fn may_follow(&self) -> bool {
+        self.lock().streak.may_follow()
+    }
+
+    /// Notes that the refusal of a batch has told who leads. Comes before the answer that says so.
+    pub(super) fn knows_leader(&self) {
+        self.lock().knows_leader = true;
     }
 
     /// Notes where batches were lost. Comes before the answer that says so.
@@ -379,6 +392,16 @@ impl State {
         }
         self.listed = true;
         Some(Arc::clone(lane))
+    }
+
+    /// How long to wait before the log is looked at, now that nothing is in flight. Not at all when that is because of a move
+    /// to a leader that is known; nothing was lost then, and the look shows it.
+    fn pause_after(&mut self, failure: Error) -> Result<Duration, Error> {
+        let moved = failure.code().is_some_and(ErrorCode::is_move);
+        if std::mem::take(&mut self.knows_leader) && moved {
+            return Ok(Duration::ZERO);
+        }
+        self.streak.failed(failure)
     }
 
     fn halt(&mut self) {

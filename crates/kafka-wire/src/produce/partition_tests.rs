@@ -106,6 +106,57 @@ async fn a_failure_halts_the_partition_and_settling_lets_it_go_on_elsewhere() {
     assert_eq!((partition.failures(), partition.acknowledged_offset()), (0, 1));
 }
 
+/// A partition with three batches in flight on a lane.
+async fn with_three_in_flight(lane: &Arc<LaneQueue>) -> Arc<Partition> {
+    let partition = partition(1 << 20);
+    partition.resume(lane).unwrap();
+    for _ in 0..4 {
+        partition.append(batch(1)).await.unwrap();
+    }
+    assert_eq!(sends(lane), 1);
+    assert_eq!(partition.answered(Ok(0)), Next::List);
+    lane.push(Arc::clone(&partition));
+    assert_eq!((sends(lane), sends(lane), sends(lane)), (1, 1, 1));
+    partition
+}
+
+#[tokio::test]
+async fn a_move_to_a_leader_that_was_named_is_no_failure_and_waits_for_all_that_is_in_flight() {
+    let (lane, other) = (Arc::new(LaneQueue::new(1, 0)), Arc::new(LaneQueue::new(2, 0)));
+    let partition = with_three_in_flight(&lane).await;
+    let moved = || coded(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert!(partition.may_follow());
+    partition.knows_leader();
+    assert_eq!(partition.answered(Err(moved())), Next::Nothing);
+    assert_eq!(partition.answered(Err(moved())), Next::Nothing);
+    assert_eq!((sends(&lane), sends(&other)), (0, 0));
+    assert_eq!(partition.answered(Err(moved())), Next::Settle);
+    assert_eq!((partition.failures(), partition.pause()), (0, Duration::ZERO));
+    // The new leader refuses as well, and names another one: that is a failure as any other.
+    partition.resume(&other).unwrap();
+    assert_eq!(sends(&other), 1);
+    assert!(!partition.may_follow());
+    assert_eq!(partition.answered(Err(moved())), Next::Settle);
+    assert_eq!(partition.failures(), 1);
+    assert!(partition.pause() > Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_lost_before_a_leader_was_named_is_a_failure() {
+    let lane = Arc::new(LaneQueue::new(1, 0));
+    let partition = with_three_in_flight(&lane).await;
+    assert_eq!(
+        partition.answered(Err(coded(ErrorCode::REQUEST_TIMED_OUT))),
+        Next::Nothing
+    );
+    assert!(partition.may_follow());
+    partition.knows_leader();
+    let moved = || coded(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(partition.answered(Err(moved())), Next::Nothing);
+    assert_eq!(partition.answered(Err(moved())), Next::Settle);
+    assert_eq!(partition.failures(), 1);
+}
+
 #[tokio::test]
 async fn room_is_given_back_by_acknowledgements() {
     let lane = Arc::new(LaneQueue::new(1, 0));

@@ -7,19 +7,22 @@
 //!   partitions [ partition i32, error_code i16, base_offset i64, log_append_time_ms i64, log_start_offset i64 (5+),
 //!     record_errors [ batch_index i32, message nullable string ] (8+), error_message nullable string (8+),
 //!     ?0 current_leader { id i32, epoch i32 } (10+) ] ],
-//! throttle_time_ms i32
+//! throttle_time_ms i32, ?0 node_endpoints [ node_id i32, host string, port i32, rack nullable string ] (10+)
 //! ```
 
 use bytes::Bytes;
 
 use super::request::{FIRST_FLEXIBLE, FIRST_WITH_TOPIC_IDS};
 use crate::fetch::response::TopicKey;
+use crate::hint::{self, CurrentLeader, NodeEndpoint};
 use crate::wire::{Malformed, Reader};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProduceResponse {
     pub(crate) throttle_time_ms: i32,
     pub(crate) partitions: Vec<PartitionAnswer>,
+    /// Where the brokers listen that are named as leaders.
+    pub(crate) endpoints: Vec<NodeEndpoint>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub(crate) struct PartitionAnswer {
     pub(crate) log_append_time: Option<i64>,
     /// What the broker says about the batch, and about each record that it names, as one line.
     pub(crate) error_text: Option<String>,
+    /// Who leads the partition, when the broker refuses it.
+    pub(crate) current_leader: Option<CurrentLeader>,
 }
 
 /// How many record errors are quoted. The broker may name every record of the batch.
@@ -59,10 +64,17 @@ impl ProduceResponse {
             reader.skip_tagged_fields()?;
         }
         let throttle_time_ms = reader.i32()?;
-        reader.skip_tagged_fields()?;
+        let mut endpoints = Vec::new();
+        reader.tagged_fields(|tag, field| {
+            if tag == 0 && version >= hint::FIRST_PRODUCE {
+                endpoints = NodeEndpoint::read_all(field, partitions.len())?;
+            }
+            Ok(())
+        })?;
         Ok(Self {
             throttle_time_ms,
             partitions,
+            endpoints,
         })
     }
 }
@@ -76,7 +88,13 @@ fn partition(reader: &mut Reader, topic: TopicKey, version: i16) -> Result<Parti
         let _log_start_offset = reader.i64()?;
     }
     let error_text = if version >= 8 { error_text(reader)? } else { None };
-    reader.skip_tagged_fields()?;
+    let mut current_leader = None;
+    reader.tagged_fields(|tag, field| {
+        if tag == 0 && version >= hint::FIRST_PRODUCE {
+            current_leader = CurrentLeader::read(field)?;
+        }
+        Ok(())
+    })?;
     Ok(PartitionAnswer {
         topic,
         partition,
@@ -84,6 +102,7 @@ fn partition(reader: &mut Reader, topic: TopicKey, version: i16) -> Result<Parti
         base_offset,
         log_append_time,
         error_text,
+        current_leader,
     })
 }
 

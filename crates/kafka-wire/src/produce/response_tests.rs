@@ -1,6 +1,6 @@
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{BrokerId, ProduceResponse as Theirs, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
@@ -41,9 +41,18 @@ fn encoded(version: i16, record_errors: i32) -> Bytes {
     if version < FIRST_WITH_TOPIC_IDS {
         topic = topic.with_name(TopicName(StrBytes::from_static_str("orders")));
     }
-    let theirs = Theirs::default()
+    let mut theirs = Theirs::default()
         .with_responses(vec![topic])
         .with_throttle_time_ms(12);
+    if version >= 10 {
+        let node = |node| {
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(node))
+                .with_host(StrBytes::from_static_str("h"))
+                .with_port(9)
+        };
+        theirs = theirs.with_node_endpoints((2..100).map(node).collect());
+    }
     let mut buffer = BytesMut::new();
     theirs.encode(&mut buffer, version).unwrap();
     buffer.freeze()
@@ -72,6 +81,20 @@ fn every_version_reads_as_the_generated_type_wrote_it() {
         let text = "one or more records have been rejected; record 0: null key; record 1: null key; \
                     record 2: null key; 2 more records";
         assert_eq!(rejected.error_text.as_deref(), (version >= 8).then_some(text));
+        let leader = CurrentLeader { node: 2, epoch: 8 };
+        assert_eq!(accepted.current_leader, None);
+        assert_eq!(rejected.current_leader, Some(leader).filter(|_| version >= 10));
+        // As many as there are partitions, whatever there is.
+        let endpoints: Vec<_> = (response.endpoints.iter())
+            .map(|endpoint| (endpoint.node, endpoint.address.to_string()))
+            .collect();
+        assert_eq!(
+            endpoints,
+            match version >= 10 {
+                true => vec![(2, "h:9".to_owned()), (3, "h:9".to_owned())],
+                false => Vec::new(),
+            }
+        );
     }
 }
 

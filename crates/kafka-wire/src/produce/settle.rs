@@ -72,7 +72,11 @@ pub(super) async fn settle(cluster: &Cluster, partition: &Arc<Partition>) -> Res
 }
 
 async fn find_leader(cluster: &Cluster, partition: &Partition) -> Result<Leader, Error> {
-    if partition.failures() > 0 || cluster.cached_leader(&partition.name).is_none() {
+    let failed = partition.failures() > 0;
+    if failed {
+        cluster.doubt_hint(&partition.name);
+    }
+    if failed || cluster.cached_leader(&partition.name).is_none() {
         cluster.refresh_leaders([&partition.name.topic]).await?;
     }
     let leader = cluster.known_leader(&partition.name)?;

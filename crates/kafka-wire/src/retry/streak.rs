@@ -36,6 +36,8 @@ pub(crate) struct Streak {
     limits: Limits,
     failures: u32,
     odd_failures: u32,
+    /// Whether a broker's hint was followed.
+    hinted: bool,
     since: Option<Instant>,
     /// Since when every answer has been that the topic is not known.
     unknown_since: Option<Instant>,
@@ -48,6 +50,7 @@ impl Streak {
             limits,
             failures: 0,
             odd_failures: 0,
+            hinted: false,
             since: None,
             unknown_since: None,
             backoff: limits.backoff,
@@ -57,6 +60,12 @@ impl Streak {
     /// How many failures there were.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Whether a broker that names another leader may be followed at once, without a pause: instead of the first failure, and
+    /// never twice until the partition got on. So brokers that name each other are not asked faster than others that fail.
+    pub(crate) fn may_follow(&mut self) -> bool {
+        self.failures == 0 && !std::mem::replace(&mut self.hinted, true)
     }
 
     /// The partition got on.
@@ -204,6 +213,19 @@ mod tests {
             assert!(streak.failed(coded(ErrorCode::LEADER_NOT_AVAILABLE)).is_ok());
             tokio::time::sleep(Duration::from_secs(3)).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_is_followed_once_and_not_after_a_failure() {
+        let mut streak = streak(None);
+        assert!(streak.may_follow());
+        assert!(!streak.may_follow());
+        streak.end();
+        assert!(streak.may_follow());
+        streak.end();
+        let refused = coded(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        assert!(streak.failed(refused).is_ok());
+        assert!(!streak.may_follow());
     }
 
     #[tokio::test(start_paused = true)]

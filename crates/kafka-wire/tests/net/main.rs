@@ -14,6 +14,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod partitions;
+mod producers;
 mod share;
 mod support;
 mod topics;

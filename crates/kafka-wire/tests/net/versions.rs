@@ -76,6 +76,7 @@ async fn everything_once(version: &str) {
     }
     only(cluster.leader_epoch_ends(&[(tp("old", 0), 0)]).await).unwrap();
     only(cluster.delete_records(&[(tp("old", 0), 0)]).await).unwrap();
+    assert_eq!(only(cluster.describe_producers(&at).await).unwrap(), []);
 
     let change = ConfigChange::new()
         .set("segment.bytes", "1048576")

@@ -23,6 +23,7 @@ mod segments;
 mod session;
 mod throttle;
 mod topics;
+mod undecided;
 mod work;
 mod write_behind;
 
@@ -39,6 +40,7 @@ use crate::workers::Workers;
 use commit::Committer;
 pub use report::{Added, BackupReport, Trouble};
 use session::Session;
+pub use undecided::{OpenTransaction, Undecided};
 
 /// Runs a backup: once, or, with `continuous: true`, until the context is cancelled.
 ///

@@ -7,6 +7,8 @@ use segment_format::BackupSet;
 use segment_format::layout;
 use segment_format::manifest::GapCause;
 
+use super::undecided::Undecided;
+
 /// What a backup has done. It is complete when there is no trouble in it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -40,6 +42,8 @@ pub struct BackupReport {
     /// Topics and partitions that could not be read to their ends, and groups whose positions could not be had; sorted.
     /// Everything else is complete.
     pub troubles: Vec<Trouble>,
+    /// Partitions whose ends are held back by open transactions. What is before those is in the backup.
+    pub undecided: Vec<Undecided>,
 }
 
 /// What one run has added to a set.
@@ -125,6 +129,7 @@ impl BackupReport {
             added,
             held_back: Duration::ZERO,
             troubles,
+            undecided: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_wire::{ByteBudget, Cluster};
+use kafka_wire::{ByteBudget, Cluster, IsolationLevel, TopicPartition};
 use segment_format::CapturedGroups;
 use tokio::time::Instant;
 
@@ -23,6 +23,7 @@ use super::read::{Ended, Reading};
 use super::report::{BackupReport, Trouble};
 use super::throttle::Throttle;
 use super::topics::{self, Warning};
+use super::undecided::{self, Undecided};
 use super::work::Work;
 use crate::config::BackupConfig;
 use crate::context::Context;
@@ -33,6 +34,9 @@ use crate::selection::TopicSelection;
 /// How long a signal to end may wait for what is in hand to become durable. 25 s are promised for the end, of which the removal
 /// of what is left takes its part (`commit`), and the process two for itself.
 const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(18);
+
+/// How often a continuous run looks for transactions that stay open.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(10 * 60);
 
 /// What a run keeps from cycle to cycle.
 pub(super) struct Session<'a> {
@@ -47,6 +51,10 @@ pub(super) struct Session<'a> {
     /// Cycles that came to their end.
     cycles: u64,
     told: BTreeSet<Warning>,
+    /// The partitions that the last cycle has read.
+    read: Vec<TopicPartition>,
+    /// When it was looked last for transactions that stay open.
+    looked: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -67,6 +75,8 @@ impl<'a> Session<'a> {
             parallelism,
             cycles: 0,
             told: BTreeSet::new(),
+            read: Vec::new(),
+            looked: None,
         }
     }
 
@@ -78,9 +88,17 @@ impl<'a> Session<'a> {
                 Ok(troubles) if !self.config.continuous => {
                     let mut report = BackupReport::new(self.commits.set(), self.commits.added(), troubles);
                     report.held_back = self.throttle.held_back();
+                    report.undecided = self.look_at_transactions().await;
                     return Ok(report);
                 }
-                Ok(_) => self.cycles += 1,
+                Ok(_) => {
+                    self.cycles += 1;
+                    let due = self.looked.is_none_or(|looked| looked.elapsed() >= BETWEEN_LOOKS);
+                    if due {
+                        self.looked = Some(Instant::now());
+                        self.look_at_transactions().await;
+                    }
+                }
                 // What worked before may again: a continuous run outlives a source or a storage that is down for a while.
                 Err(error) if self.config.continuous && self.cycles > 0 && error.may_pass() => {
                     self.warn(format!("{}; trying again", chain(&error)));
@@ -93,12 +111,27 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Tells which partitions end in the backup before open transactions, and warns of those that may stay so. A signal to end
+    /// ends it: all the work is done by then.
+    async fn look_at_transactions(&self) -> Vec<Undecided> {
+        if self.config.isolation_level != IsolationLevel::ReadCommitted {
+            return Vec::new();
+        }
+        let look = undecided::look(self.cluster, &self.read, self.context.now());
+        let undecided = self.context.unless_cancelled(look).await.unwrap_or_default();
+        for one in undecided.iter().filter(|one| one.needs_attention()) {
+            self.warn(one.to_string());
+        }
+        undecided
+    }
+
     /// Returns what could not be read.
     async fn cycle(&mut self) -> Result<Vec<Trouble>> {
         let context = self.context;
         context.unless_cancelled(self.commits.settle()).await??;
         let (work, groups, mut troubles) = context.unless_cancelled(self.look()).await??;
         self.announce(&work);
+        self.read = work.names(|partition| !partition.is_troubled() && !partition.is_leaderless);
         let (cluster, config, check_all) = (self.cluster, self.config, self.cycles == 0);
         let mut reading = Reading::new(self, work);
         let read = async {
