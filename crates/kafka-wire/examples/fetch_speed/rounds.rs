@@ -143,9 +143,9 @@ fn measure(
         Subject::new("FetchStream", &stream(A_THREAD_PER_CORE, address), None),
     ];
     let tls = [Subject::new("FetchStream, TLS", &secure, None)];
-    let one_core = compare(one_core, rounds)?;
-    let all_cores = compare(all_cores, rounds)?;
-    let tls = compare(tls, rounds.min(3))?;
+    let one_core = compare(&one_core, rounds)?;
+    let all_cores = compare(&all_cores, rounds)?;
+    let tls = compare(&tls, rounds.min(3))?;
     println!(
         "  FetchStream takes {:.3} of the time of plain sockets on one core, {:.3} on all, and with TLS {:.3} of its own",
         one_core[1] / one_core[0],
@@ -192,10 +192,10 @@ impl Subject {
 }
 
 /// Lets each run in every round, prints the medians, and returns that of the time.
-fn compare<const N: usize>(subjects: [Subject; N], rounds: usize) -> Result<[f64; N]> {
+fn compare<const N: usize>(subjects: &[Subject; N], rounds: usize) -> Result<[f64; N]> {
     let mut costs: [Vec<Cost>; N] = std::array::from_fn(|_| Vec::new());
     // The first ones warm up the broker.
-    for subject in &subjects {
+    for subject in subjects {
         subject.run()?;
     }
     for round in 0..rounds {
@@ -206,7 +206,7 @@ fn compare<const N: usize>(subjects: [Subject; N], rounds: usize) -> Result<[f64
         }
     }
     let mut walls = [0.0; N];
-    for ((wall, subject), costs) in walls.iter_mut().zip(&subjects).zip(&costs) {
+    for ((wall, subject), costs) in walls.iter_mut().zip(subjects).zip(&costs) {
         *wall = report(&subject.name, costs);
     }
     Ok(walls)

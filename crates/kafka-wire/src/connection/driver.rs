@@ -246,7 +246,14 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 self.to_flush = false;
                 Ok(())
             }
-            Event::Written(Err(error)) | Event::Flushed(Err(error)) => Err(ConnectionError::io(error)),
+            Event::Written(Err(error)) => {
+                // A session that encrypts may have sent a part of what it was given before it failed.
+                if self.options.buffered {
+                    self.in_flight.extend(self.outbox.lose_sight());
+                }
+                Err(ConnectionError::io(error))
+            }
+            Event::Flushed(Err(error)) => Err(ConnectionError::io(error)),
             Event::Timer => self.expire(),
         }
     }

@@ -92,6 +92,13 @@ impl<T> Outbox<T> {
         started
     }
 
+    /// Notes that nobody knows how much of what was [offered](Self::slices) last went out; returns the requests that were among
+    /// it, in order.
+    pub(super) fn lose_sight(&mut self) -> Vec<T> {
+        let offered = self.slices().iter().map(|slice| slice.len()).sum();
+        self.advance(offered)
+    }
+
     /// Drops all that is left; returns the requests of which no byte was written.
     pub(super) fn abandon(&mut self) -> Vec<T> {
         self.requests
@@ -147,5 +154,14 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push((0..1000).map(|_| Bytes::from_static(b"x")), 1);
         assert_eq!(outbox.slices().len(), SLICES);
+    }
+
+    #[test]
+    fn what_was_never_offered_is_not_lost_sight_of() {
+        let mut outbox = outbox();
+        outbox.push((0..SLICES).map(|_| Bytes::from_static(b"x")), 3);
+        outbox.push([Bytes::from_static(b"y")], 4);
+        assert_eq!(outbox.lose_sight(), [1, 2, 3]);
+        assert_eq!(outbox.abandon(), [4]);
     }
 }

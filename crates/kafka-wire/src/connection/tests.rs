@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,8 @@ use super::link::{Link, Pending, RawRequest};
 use super::parting::Leftover;
 use crate::error::{ConnectionError, Error};
 
+#[path = "broken_tests.rs"]
+mod broken;
 #[path = "deadline_tests.rs"]
 mod deadline;
 #[path = "parting_tests.rs"]
@@ -33,20 +35,29 @@ struct Bench {
 
 fn bench(buffer: usize) -> Bench {
     let (stream, peer) = tokio::io::duplex(buffer);
-    let (link, ends) = Link::new("broker 1 at test:1".into());
     let closed = CancellationToken::new();
+    let link = drive(stream, false, &closed);
+    Bench { link, peer, closed }
+}
+
+/// `buffered`: like a stream that encrypts.
+fn drive<S>(stream: S, buffered: bool, closed: &CancellationToken) -> Link
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (link, ends) = Link::new("broker 1 at test:1".into());
     let options = DriverOptions {
         client_id: "me".into(),
         max_response_bytes: 8 << 20,
         idle_timeout: IDLE,
         pool: BufferPool::new(1 << 20),
-        buffered: false,
+        buffered,
         logs_in: false,
         closed: closed.clone(),
         ended: CancellationToken::new(),
     };
     tokio::spawn(Driver::new(stream, ends, options).run());
-    Bench { link, peer, closed }
+    link
 }
 
 impl Bench {
@@ -55,15 +66,7 @@ impl Bench {
     }
 
     fn start_chunks(&self, version: i16, body: &[&'static [u8]]) -> Pending {
-        let body = body.iter().map(|chunk| Bytes::from_static(chunk)).collect();
-        let request = RawRequest {
-            api_key: KEY,
-            version,
-            body,
-            timeout: PATIENCE,
-            guard: None,
-        };
-        self.link.start_raw(request).expect("an open link")
+        start(&self.link, version, body)
     }
 
     async fn read(&mut self) -> Seen {
@@ -76,6 +79,18 @@ impl Bench {
     async fn answer(&mut self, seen: &Seen, body: &[u8]) {
         self.peer.write_all(&framed(seen, body)).await.unwrap();
     }
+}
+
+fn start(link: &Link, version: i16, body: &[&'static [u8]]) -> Pending {
+    let body = body.iter().map(|chunk| Bytes::from_static(chunk)).collect();
+    let request = RawRequest {
+        api_key: KEY,
+        version,
+        body,
+        timeout: PATIENCE,
+        guard: None,
+    };
+    link.start_raw(request).expect("an open link")
 }
 
 fn in_doubt(outcome: Result<Bytes, Error>) -> ConnectionError {
