@@ -278,22 +278,29 @@ async fn connections_end_when_idle_when_closed_and_when_dropped() {
     connections(0).await;
 }
 
+/// Topics whose configurations are some hundred kilobytes, on a connection that gives a request one second.
+async fn with_large_answers(brokers: &testkit::Cluster) -> (Cluster, Vec<String>) {
+    let mut config = patient(brokers);
+    config.request_timeout = Duration::from_secs(1);
+    config.retry_timeout = Duration::from_secs(1);
+    let names: Vec<String> = (0..40).map(|n| format!("faults-slow-{n:02}")).collect();
+    let topics: Vec<_> = names.iter().map(|name| NewTopic::new(name, 1)).collect();
+    let patient = Cluster::connect(patient(brokers)).await.unwrap();
+    patient.create_topics(&topics).await;
+    (Cluster::connect(config).await.unwrap(), names)
+}
+
 #[tokio::test]
 async fn a_broker_behind_a_slow_line_is_no_timeout() {
     let brokers = broken().await;
-    let mut config = patient(&brokers);
-    config.request_timeout = Duration::from_secs(1);
-    let cluster = Cluster::connect(config).await.unwrap();
-    let topics: Vec<_> = (0..40)
-        .map(|n| NewTopic::new(format!("faults-slow-{n:02}"), 10))
-        .collect();
-    for chunk in topics.chunks(5) {
-        cluster.create_topics(chunk).await;
-    }
-    let slow = proxy(&brokers).add(Rule::throttle(Direction::ToClient, 4 << 10));
+    let (cluster, names) = with_large_answers(&brokers).await;
+    let slow = proxy(&brokers).add(Rule::throttle(Direction::ToClient, 24 << 10));
     let started = Instant::now();
-    let metadata = cluster.metadata(TopicFilter::All).await.unwrap();
-    assert!(metadata.topics.len() >= 40);
+    let configs = cluster.describe_topic_configs(&names).await;
+    assert_eq!(configs.len(), names.len());
+    for (topic, outcome) in configs {
+        assert!(outcome.is_ok_and(|entries| !entries.is_empty()), "{topic}");
+    }
     assert!(
         started.elapsed() > Duration::from_secs(2),
         "{:?}",
@@ -302,4 +309,22 @@ async fn a_broker_behind_a_slow_line_is_no_timeout() {
     slow.remove();
     let outcome = only(cluster.delete_topics(&["faults-never"]).await);
     assert_eq!(code(&outcome), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_is_given_up_and_does_not_hold_its_request() {
+    let brokers = broken().await;
+    let (cluster, names) = with_large_answers(&brokers).await;
+    let trickle = proxy(&brokers).add(Rule::throttle(Direction::ToClient, 2 << 10));
+    for (topic, outcome) in cluster.describe_topic_configs(&names).await {
+        let words = chain(&outcome.expect_err("an answer that never ends"));
+        assert!(
+            words.contains("bytes of the answer in") && words.contains("raise the request timeout"),
+            "{topic}: {words}"
+        );
+    }
+    trickle.remove();
+    for (topic, outcome) in cluster.describe_topic_configs(&names).await {
+        assert!(outcome.is_ok_and(|entries| !entries.is_empty()), "{topic}");
+    }
 }
