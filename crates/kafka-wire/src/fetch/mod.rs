@@ -117,14 +117,14 @@ pub struct FetchOptions {
 }
 
 impl FetchOptions {
-    /// Committed data only, two connections per broker, 8 MiB responses.
+    /// Committed data only, two connections per broker, 4 MiB responses.
     pub fn new(budget: ByteBudget) -> Self {
         Self {
             isolation: IsolationLevel::ReadCommitted,
             budget,
             connections_per_broker: 2,
             requests_per_connection: 2,
-            max_bytes: 8 << 20,
+            max_bytes: 4 << 20,
             partition_max_bytes: 2 << 20,
             max_wait: Duration::from_millis(500),
             give_up_after: None,
