@@ -8,12 +8,13 @@
 //! * stream: `FetchStream` reads the topic and drops what it gets (`read`): every checksum is verified, every batch found;
 //! * TLS: the same from a listener that encrypts.
 //!
-//! The first two on one core, which is the core's work for the same bytes, and on all, which they share with the broker. Each
-//! process goes over the topic as many times as it takes for some gigabytes, so that connecting does not count.
+//! The first two on one core, while the broker has the others, and on all, which they share with the broker. Each process goes
+//! over the topic as many times as it takes for some gigabytes, so that connecting does not count.
 //!
 //! Run by `scripts/bench-fetch`. For Linux, as the costs come from /proc.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
+mod cores;
 mod cost;
 mod read;
 mod replay;

@@ -1,7 +1,7 @@
 //! Fills the topics, lets the children run in turns, and prints what came out.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +11,7 @@ use testkit::{
     api_key,
 };
 
+use crate::cores::Cores;
 use crate::cost::Cost;
 use crate::read::{PARTITIONS, options, read};
 use crate::{A_THREAD_PER_CORE, CODECS, Result, SINGLE_THREAD, replay};
@@ -27,11 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 pub(crate) fn run(megabytes: u64, rounds: usize) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let cores = std::thread::available_parallelism()?;
-    println!(
-        "{cores} cores, load {}",
-        fs::read_to_string("/proc/loadavg")?.trim()
-    );
+    println!("load {}", fs::read_to_string("/proc/loadavg")?.trim());
     let authority = Authority::new("an authority")?;
     let shown = authority.issue(&["localhost", "127.0.0.1"], Validity::Good)?;
     let options = ClusterOptions::new()
@@ -40,13 +37,19 @@ pub(crate) fn run(megabytes: u64, rounds: usize) -> Result<()> {
         .listener(ENCRYPTED, "SSL")
         .tls(ENCRYPTED, &shown, None);
     let kafka = runtime.block_on(Cluster::start(options))?;
+    let broker = runtime.block_on(kafka.broker_pid(0))?.ok_or("no broker")?;
+    let cores = Cores::of_this_process(broker)?;
+    println!(
+        "one core: {} for the client, {} for the broker; all: {}",
+        cores.client, cores.others, cores.all
+    );
     for codec in CODECS {
         let (topic, end) = runtime.block_on(fill(&kafka, codec, megabytes))?;
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join(CA_FILE), authority.certificate())?;
         let requests = folder.path().join("requests");
-        let recorded = runtime.block_on(record(&kafka, &topic, end, &requests))?;
-        measure(&kafka, &topic, end, &requests, &recorded, rounds)?;
+        let recorded = runtime.block_on(record(&kafka, topic, end, requests))?;
+        measure(&kafka, &cores, &recorded, rounds)?;
     }
     println!("load {}", fs::read_to_string("/proc/loadavg")?.trim());
     Ok(())
@@ -56,15 +59,17 @@ pub(crate) fn run(megabytes: u64, rounds: usize) -> Result<()> {
 async fn fill(kafka: &Cluster, codec: Codec, megabytes: u64) -> Result<(String, i64)> {
     let java = JavaClient::of(kafka).await?;
     let topic = format!("speed-{}", codec.name());
-    let end = (megabytes * 1_000_000 / RECORD_BYTES / PARTITIONS as u64).max(1);
+    let end = (megabytes * 1_000_000 * shrinks(codec) / RECORD_BYTES / PARTITIONS as u64).max(1);
+    let count = end * PARTITIONS as u64;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     java.create_topic(&topic, PARTITIONS, &[]).await?;
     let what = Generate {
         topic: topic.clone(),
         partitions: PARTITIONS,
-        count: end * PARTITIONS as u64,
+        count,
         value_bytes: RECORD_BYTES as usize,
-        first_timestamp: i64::try_from(now)? - 3_600_000,
+        // The last one is not later than now: a broker refuses what is far in the future.
+        first_timestamp: i64::try_from(now)? - i64::try_from(count)?,
         timestamp_step: 1,
         seed: 1,
     };
@@ -76,25 +81,38 @@ async fn fill(kafka: &Cluster, codec: Codec, megabytes: u64) -> Result<(String, 
     Ok((topic, i64::try_from(end)?))
 }
 
-/// What a read through the proxy told.
+/// Into about which part of its size a codec shrinks the records, so that each topic has about as many bytes: a read of few of
+/// them would be its own beginning and end above all.
+fn shrinks(codec: Codec) -> u64 {
+    match codec {
+        Codec::Zstd => 4,
+        _ => 1,
+    }
+}
+
+/// A topic, and what a read of it through the proxy told.
 struct Recorded {
+    topic: String,
+    end: i64,
+    /// The file that has the requests.
+    requests: PathBuf,
     connections: usize,
     bytes: u64,
 }
 
 /// Reads the topic through the proxy and keeps the requests.
-async fn record(kafka: &Cluster, topic: &str, end: i64, file: &Path) -> Result<Recorded> {
+async fn record(kafka: &Cluster, topic: String, end: i64, file: PathBuf) -> Result<Recorded> {
     let proxy = kafka.proxy(0)?;
     proxy.start_recording(api_key::FETCH);
     let bytes = read(
         ClusterConfig::new(kafka.bootstrap_servers()),
-        topic.to_owned(),
+        topic.clone(),
         end,
         1,
     )
     .await?;
     let requests = proxy.stop_recording();
-    replay::save(&requests, file)?;
+    replay::save(&requests, &file)?;
     let mut connections: Vec<u64> = requests.iter().map(|request| request.connection).collect();
     connections.sort_unstable();
     connections.dedup();
@@ -104,19 +122,16 @@ async fn record(kafka: &Cluster, topic: &str, end: i64, file: &Path) -> Result<R
         connections.len()
     );
     Ok(Recorded {
+        topic,
+        end,
+        requests: file,
         connections: connections.len(),
         bytes,
     })
 }
 
-fn measure(
-    kafka: &Cluster,
-    topic: &str,
-    end: i64,
-    requests: &Path,
-    recorded: &Recorded,
-    rounds: usize,
-) -> Result<()> {
+fn measure(kafka: &Cluster, cores: &Cores, recorded: &Recorded, rounds: usize) -> Result<()> {
+    let Recorded { topic, requests, .. } = recorded;
     let servers = kafka.direct_bootstrap_servers();
     let address = first(&servers)?;
     let servers = kafka.listener(ENCRYPTED);
@@ -126,9 +141,8 @@ fn measure(
     let ca = ca.to_str().ok_or("a strange folder")?;
     let depth = options().requests_per_connection.to_string();
     let passes = BYTES_OF_A_RUN.div_ceil(recorded.bytes).to_string();
-    let end = end.to_string();
-    let core = last_core()?;
-    let core = Some(core.as_str());
+    let end = recorded.end.to_string();
+    let core = Some(cores.client.as_str());
     let plain = ["replay", address, file, &depth, &passes];
     let stream = |threads, address| ["read", threads, address, topic, &end, &passes];
     let secure = stream(A_THREAD_PER_CORE, encrypted);
@@ -143,7 +157,9 @@ fn measure(
         Subject::new("FetchStream", &stream(A_THREAD_PER_CORE, address), None),
     ];
     let tls = [Subject::new("FetchStream, TLS", &secure, None)];
+    cores.broker_leaves_one()?;
     let one_core = compare(&one_core, rounds)?;
+    cores.broker_has_all()?;
     let all_cores = compare(&all_cores, rounds)?;
     let tls = compare(&tls, rounds.min(3))?;
     println!(
@@ -210,17 +226,6 @@ fn compare<const N: usize>(subjects: &[Subject; N], rounds: usize) -> Result<[f6
         *wall = report(&subject.name, costs);
     }
     Ok(walls)
-}
-
-/// The last of the cores that this process may use: the first one has more to do than others.
-fn last_core() -> Result<String> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let list = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .ok_or("no Cpus_allowed_list")?;
-    let last = list.rsplit([',', '-']).next().unwrap_or(list);
-    Ok(last.trim().to_owned())
 }
 
 /// Prints the medians; returns that of the time.
