@@ -31,11 +31,11 @@ fn answer(records: impl Into<Bytes>) -> PartitionResponse {
     }
 }
 
-fn builder(base_offset: i64, epoch: i32) -> BatchBuilder {
+pub(in crate::fetch) fn builder(base_offset: i64, epoch: i32) -> BatchBuilder {
     BatchBuilder::new().base_offset(base_offset).leader_epoch(epoch)
 }
 
-fn filled(mut builder: BatchBuilder, records: usize) -> RawBatch {
+pub(in crate::fetch) fn filled(mut builder: BatchBuilder, records: usize) -> RawBatch {
     for index in 0..records {
         let value = [index as u8; 20];
         builder

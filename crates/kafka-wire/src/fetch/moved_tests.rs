@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{
     FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
@@ -15,7 +14,7 @@ use kafka_protocol::messages::{
 };
 
 use super::*;
-use crate::batch::{BatchBuilder, NewRecord};
+use crate::fetch::cursor::tests::{builder, filled};
 use crate::budget::ByteBudget;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
@@ -165,7 +164,7 @@ impl World {
             _ => 0,
         };
         if answer.error_code == 0 {
-            answer.records = Some(batch(asked.fetch_offset, epoch));
+            answer.records = Some(filled(builder(asked.fetch_offset, epoch), 1).bytes);
         } else if let Some((leader, epoch)) = (self.names)(self, node, self.refusals) {
             answer.current_leader = LeaderIdAndEpoch::default()
                 .with_leader_id(BrokerId(leader))
@@ -187,17 +186,6 @@ impl World {
             .with_responses(vec![topic])
             .with_node_endpoints(endpoints)
     }
-}
-
-fn batch(base_offset: i64, epoch: i32) -> Bytes {
-    let mut builder = BatchBuilder::new().base_offset(base_offset).leader_epoch(epoch);
-    let record = NewRecord {
-        timestamp: 1,
-        value: Some(b"v"),
-        ..NewRecord::default()
-    };
-    builder.push(&record).unwrap();
-    builder.build().unwrap().bytes
 }
 
 #[tokio::test]

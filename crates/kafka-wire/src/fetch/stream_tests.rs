@@ -4,7 +4,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -19,7 +18,7 @@ use kafka_protocol::messages::{
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::batch::{BatchBuilder, NewRecord};
+use crate::fetch::cursor::tests::{builder, filled};
 use crate::budget::ByteBudget;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
@@ -178,7 +177,7 @@ impl Leader {
             answer.diverging_epoch = EpochEndOffset::default().with_epoch(4).with_end_offset(1);
         } else if code == 0 && asked.fetch_offset < END {
             let first = self.only_the_first.load(SeqCst);
-            let mut records = batch(if first { 0 } else { asked.fetch_offset }, epoch).to_vec();
+            let mut records = filled(builder(if first { 0 } else { asked.fetch_offset }, epoch), 2).bytes.to_vec();
             if let Some(alter) = *self.alter.lock().unwrap() {
                 alter(&mut records);
             }
@@ -209,19 +208,6 @@ fn list_offsets(request: &ListOffsetsRequest, (start, end): (i64, i64)) -> ListO
 fn takes_one(left: &AtomicUsize) -> bool {
     left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
         .is_ok()
-}
-
-fn batch(base_offset: i64, epoch: i32) -> Bytes {
-    let mut builder = BatchBuilder::new().base_offset(base_offset).leader_epoch(epoch);
-    for _ in 0..2 {
-        let record = NewRecord {
-            timestamp: 1,
-            value: Some(b"v"),
-            ..NewRecord::default()
-        };
-        builder.push(&record).unwrap();
-    }
-    builder.build().unwrap().bytes
 }
 
 async fn start(broker: &FakeBroker, asked: FetchPartition, budget: &ByteBudget) -> FetchStream {
