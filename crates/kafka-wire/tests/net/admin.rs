@@ -6,18 +6,7 @@ use kafka_wire::{
 };
 use testkit::Acl;
 
-use crate::support::{code, config, connected, only};
-
-/// What is changed is stored at once, and known to all brokers a little later.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    for _ in 0..200 {
-        if let Some(found) = look().await {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never seen: {what}");
-}
+use crate::support::{code, config, connected, eventually, only};
 
 #[tokio::test]
 async fn access_control_lists_are_described_and_filtered() {

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kafka_wire::{Cluster, ClusterConfig, ConnectionError, Error, TopicFilter};
 use tokio::io::AsyncWriteExt;
@@ -72,7 +72,6 @@ async fn every_server_is_listed_with_what_was_wrong_there() {
         server(b"\x15\x03\x03\0\x02\x02\x28").await,
     );
     let unknown = "no-such-host.invalid:9092".to_owned();
-    let started = Instant::now();
     let servers = [
         nobody.clone(),
         unknown.clone(),
@@ -111,11 +110,6 @@ async fn every_server_is_listed_with_what_was_wrong_there() {
     ] {
         assert!(words.contains(&part), "{part} is not in: {words}");
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
 }
 
 #[tokio::test]

@@ -83,3 +83,14 @@ pub(crate) fn chain(error: &Error) -> String {
     }
     text
 }
+
+/// What is changed is stored at once, and known to all brokers a little later.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+    for _ in 0..200 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never seen: {what}");
+}

@@ -1,11 +1,9 @@
-use std::time::{Duration, Instant};
-
 use kafka_wire::{
     ConfigChange, ConfigSource, Error, ErrorCode, IsolationLevel, NewTopic, OffsetSpec, TopicPartition,
 };
 use testkit::ProduceRecord;
 
-use crate::support::{code, connected, only, tp};
+use crate::support::{code, connected, eventually, only, tp};
 
 #[tokio::test]
 async fn a_topic_is_created_with_its_configuration() {
@@ -166,10 +164,13 @@ async fn a_change_of_configuration_leaves_the_rest_alone() {
             .await,
     )
     .unwrap();
-    let now = java.topic_configs("topics-altered").await.unwrap();
-    assert_eq!(now.get("retention.ms").map(String::as_str), Some("-1"));
-    assert_eq!(now.get("segment.bytes").map(String::as_str), Some("2097152"));
-    assert_eq!(now.get("max.message.bytes"), None);
+    eventually("one value changed, one reset, one as it was", || async {
+        let now = java.topic_configs("topics-altered").await.unwrap();
+        let value = |name| now.get(name).map(String::as_str);
+        let values = ["retention.ms", "segment.bytes", "max.message.bytes"].map(value);
+        (values == [Some("-1"), Some("2097152"), None]).then_some(())
+    })
+    .await;
 
     let bad = ConfigChange::new().set("retention.ms", "never");
     let outcome = only(
@@ -181,17 +182,11 @@ async fn a_change_of_configuration_leaves_the_rest_alone() {
 }
 
 #[tokio::test]
-async fn an_unknown_topic_fails_soon_and_by_name() {
+async fn an_unknown_topic_fails_by_name() {
     let (_, cluster) = connected().await;
-    let started = Instant::now();
     let outcome = only(cluster.describe_topic_configs(&["topics-missing"]).await);
     assert_eq!(code(&outcome), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     assert!(outcome.unwrap_err().to_string().contains("topics-missing"));
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
     let change = ConfigChange::new().set("retention.ms", "1");
     let outcome = only(
         cluster

@@ -6,7 +6,7 @@ use kafka_wire::{
 };
 use testkit::ClusterOptions;
 
-use crate::support::{code, config, only, tp};
+use crate::support::{code, config, eventually, only, tp};
 
 async fn what_is_there_of_users(brokers: &testkit::Cluster, cluster: &Cluster) {
     let java = testkit::JavaClient::of(brokers).await.unwrap();
@@ -18,18 +18,12 @@ async fn what_is_there_of_users(brokers: &testkit::Cluster, cluster: &Cluster) {
     java.set_scram_password("old-user", "SCRAM-SHA-512", 5000, "secret")
         .await
         .unwrap();
-    // Both are stored first, and known to the brokers a little later.
-    let mut found = (0, 0);
-    for _ in 0..100 {
+    eventually("the quota and the user", || async {
         let quotas = cluster.describe_client_quotas().await.unwrap();
         let users = cluster.describe_scram_users(None).await.unwrap();
-        found = (quotas.len(), users.len());
-        if found.0 > 0 && found.1 > 0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert_eq!(found, (1, 1));
+        ((quotas.len(), users.len()) == (1, 1)).then_some(())
+    })
+    .await;
 }
 
 async fn everything_once(version: &str) {
@@ -82,14 +76,15 @@ async fn everything_once(version: &str) {
         .set("segment.bytes", "1048576")
         .reset("retention.ms");
     only(cluster.alter_topic_configs(&[("old".to_owned(), change)]).await).unwrap();
-    let configs = only(cluster.describe_topic_configs(&["old"]).await).unwrap();
-    let of_topic = configs
-        .iter()
-        .filter(|entry| entry.source == ConfigSource::DynamicTopic);
-    assert_eq!(
-        of_topic.map(|entry| entry.name.as_str()).collect::<Vec<_>>(),
-        ["segment.bytes"]
-    );
+    eventually("one value added, one reset", || async {
+        let configs = only(cluster.describe_topic_configs(&["old"]).await).unwrap();
+        let of_topic = configs
+            .iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        let names: Vec<_> = of_topic.map(|entry| entry.name.as_str()).collect();
+        (names == ["segment.bytes"]).then_some(())
+    })
+    .await;
     assert!(!cluster.describe_broker_configs(0).await.unwrap().is_empty());
 
     what_is_there_of_users(&brokers, &cluster).await;
@@ -132,13 +127,11 @@ async fn everything_once(version: &str) {
 }
 
 #[tokio::test]
-#[ignore = "long: resolves and starts another release"]
 async fn kafka_3_9_is_spoken_to() {
     everything_once("3.9.2").await;
 }
 
 #[tokio::test]
-#[ignore = "long: resolves and starts another release, with its ZooKeeper"]
 async fn kafka_2_8_is_spoken_to() {
     everything_once("2.8.2").await;
 }

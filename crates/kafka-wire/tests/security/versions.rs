@@ -97,13 +97,11 @@ async fn everything_once(version: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: resolves and starts another release"]
 async fn kafka_3_9_is_spoken_to() {
     everything_once("3.9.2").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: resolves and starts another release, with its ZooKeeper"]
 async fn kafka_2_8_is_spoken_to() {
     everything_once("2.8.2").await;
 }
