@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use kafka_wire::Cluster;
 pub use kafka_wire::{
-    ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig, Secret, Security,
-    TlsConfig, TokenSource,
+    AwsCredentials, AwsCredentialsError, AwsCredentialsFuture, AwsCredentialsProvider, AwsCredentialsSource,
+    AwsMskIam, ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig,
+    Secret, Security, TlsConfig, TokenSource,
 };
 use restore_engine::{Error, Result};
 

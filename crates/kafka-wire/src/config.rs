@@ -1,5 +1,6 @@
 //! How to reach a cluster, and how patient to be with it.
 
+mod aws;
 mod sasl;
 mod security;
 
@@ -8,6 +9,10 @@ use std::time::Duration;
 use crate::connection::BrokerAddress;
 use crate::error::Error;
 
+pub use aws::{
+    AwsCredentials, AwsCredentialsError, AwsCredentialsFuture, AwsCredentialsProvider, AwsCredentialsSource,
+    AwsMskIam,
+};
 pub use sasl::{ClientCredentials, OauthBearer, Password, SaslConfig, TokenSource};
 pub use security::{ClientCertificate, Security, TlsConfig};
 

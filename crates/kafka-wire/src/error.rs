@@ -352,8 +352,8 @@ pub enum ConnectionError {
     /// The login was refused, or could not be tried. Says what to change.
     #[error("{0}")]
     Authentication(String),
-    /// No token for the login could be had, for a reason that may pass.
-    #[error("no token for the login: {0}")]
+    /// No token and no keys for the login could be had, for a reason that may pass.
+    #[error("nothing to log in with: {0}")]
     Token(String),
     /// The broker did not answer in time. The connection was closed, as answers come in order.
     #[error("no answer within {} s", .0.as_secs_f32())]

@@ -43,7 +43,7 @@
 //! | [`batch`], [`codec`] | headers, record walk, transcoding, compression; no I/O | formats 0, 1 (reading) and 2 |
 //! | [`FetchStream`] | many partitions from start to end offset, committed data | Fetch 4 to 17 |
 //! | [`Producer`] | whole batches, each once, at the offset that was expected | InitProducerId, Produce 3 to 13 |
-//! | [`Security`] | TLS, client certificates, `PLAIN`, `SCRAM`, `OAUTHBEARER`, renewed while the connection works | SaslHandshake 1, SaslAuthenticate 0 to 2 |
+//! | [`Security`] | TLS, client certificates, `PLAIN`, `SCRAM`, `OAUTHBEARER`, `AWS_MSK_IAM`, renewed while the connection works | SaslHandshake 1, SaslAuthenticate 0 to 2 |
 //! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups, who may do what | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, CreatePartitions, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups, DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets, DescribeAcls, DescribeClientQuotas, DescribeUserScramCredentials, DescribeProducers |
 //!
 //! Versions are negotiated on every connection, as the intersection of what the broker offers and what this crate can
@@ -84,8 +84,9 @@ pub use cluster::{
     TopicPartition,
 };
 pub use config::{
-    ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig, Security,
-    TlsConfig, TokenSource,
+    AwsCredentials, AwsCredentialsError, AwsCredentialsFuture, AwsCredentialsProvider, AwsCredentialsSource,
+    AwsMskIam, ClientCertificate, ClientCredentials, ClusterConfig, OauthBearer, Password, SaslConfig,
+    Security, TlsConfig, TokenSource,
 };
 pub use error::{ConnectFailure, ConnectionError, Error, ErrorCode, KafkaError};
 

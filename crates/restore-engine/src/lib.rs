@@ -23,6 +23,7 @@ pub mod restore;
 pub mod storage;
 pub mod verify;
 
+mod aws;
 mod catalog;
 mod concurrent;
 mod context;

@@ -37,6 +37,18 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../java/testkit/GroupCommands.java"),
     ),
     (
+        "IamCallbackHandler.java",
+        include_str!("../java/testkit/IamCallbackHandler.java"),
+    ),
+    (
+        "IamLoginModule.java",
+        include_str!("../java/testkit/IamLoginModule.java"),
+    ),
+    (
+        "IamSaslServer.java",
+        include_str!("../java/testkit/IamSaslServer.java"),
+    ),
+    (
         "MemberCommands.java",
         include_str!("../java/testkit/MemberCommands.java"),
     ),

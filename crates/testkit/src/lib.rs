@@ -22,7 +22,7 @@
 //! made in, so that one cluster can be shared by all tests of a binary through a `tokio::sync::OnceCell`.
 
 pub use certificates::{Authority, Identity, Validity};
-pub use cluster::{Cluster, ClusterOptions, Mechanism, Tuning};
+pub use cluster::{Cluster, ClusterOptions, IamKeys, Mechanism, Tuning};
 pub use error::{Error, JavaError, Result};
 pub use java::{
     Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,

@@ -8,6 +8,7 @@
 //! - [`killed`]: backups that are killed again and again, and restored elsewhere
 //! - [`s3`]: the guide's configurations, with their bucket
 //! - [`secured`]: a cluster that wants TLS and a login
+//! - [`signed`]: a cluster that takes logins by credentials of AWS
 //! - [`rights`]: a cluster that grants rights to its users
 //! - [`refusals`]: what a restore or a reset must not do, and how it ends when it is interrupted
 //!
@@ -30,6 +31,7 @@ mod refusals;
 mod rights;
 mod s3;
 mod secured;
+mod signed;
 mod source;
 mod stored;
 mod three_phases;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::aws::{AwsCredentialsSource, AwsMskIam};
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -19,6 +20,9 @@ pub enum SaslConfig {
     ScramSha512(Password),
     /// `OAUTHBEARER`: a token that somebody else issued.
     OauthBearer(OauthBearer),
+    /// `AWS_MSK_IAM`: a signature by which Amazon MSK knows a user or role of AWS. It is as good as a password for a quarter
+    /// of an hour, so use it with TLS.
+    AwsMskIam(AwsMskIam),
 }
 
 /// A name and a password.
@@ -130,6 +134,11 @@ impl SaslConfig {
         })
     }
 
+    /// `AWS_MSK_IAM`, for the region that the brokers' host names or the environment tell.
+    pub fn aws_msk_iam(source: AwsCredentialsSource) -> Self {
+        Self::AwsMskIam(AwsMskIam { source, region: None })
+    }
+
     /// The name by which brokers know the mechanism.
     pub fn mechanism(&self) -> &'static str {
         match self {
@@ -137,6 +146,7 @@ impl SaslConfig {
             Self::ScramSha256(_) => "SCRAM-SHA-256",
             Self::ScramSha512(_) => "SCRAM-SHA-512",
             Self::OauthBearer(_) => "OAUTHBEARER",
+            Self::AwsMskIam(_) => "AWS_MSK_IAM",
         }
     }
 
@@ -144,6 +154,7 @@ impl SaslConfig {
         match self {
             Self::Plain(login) | Self::ScramSha256(login) | Self::ScramSha512(login) => login.validate(),
             Self::OauthBearer(oauth) => oauth.validate(),
+            Self::AwsMskIam(iam) => iam.validate(),
         }
         .map_err(|reason| super::invalid("security.sasl", &reason))
     }

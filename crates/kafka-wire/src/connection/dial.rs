@@ -132,13 +132,13 @@ impl Dialer {
             return self.connect_as(socket, host, broker, None).await;
         };
         // A token may take its time, and brokers give a new connection little of it.
-        let exchange = login.begin(self.request_timeout).await?;
+        let exchange = login.begin(host, self.request_timeout).await?;
         let kept = exchange.kept_token();
         let outcome = self.connect_as(socket, host, broker, Some(exchange)).await;
         match (outcome, kept) {
             // It was good once, and there may be a newer one.
             (Err(cause @ ConnectionError::Authentication(_)), Some(token)) => {
-                match login.begin_anew(&token, self.request_timeout).await? {
+                match login.begin_anew(&token, host, self.request_timeout).await? {
                     None => Err(cause),
                     exchange => self.connect_as(socket, host, broker, exchange).await,
                 }
@@ -187,6 +187,7 @@ impl Dialer {
                 let renewal = Renewal {
                     link: link.downgrade(),
                     login: Arc::clone(login),
+                    host: host.to_owned(),
                     timeout: self.connect_timeout,
                     ended,
                 };

@@ -82,7 +82,7 @@ async fn authenticate(
         match step {
             Ok(Step::Send(next)) => message = next,
             Ok(Step::Done) => return Ok(session(response.session_lifetime_ms)),
-            Err(what) => return Err(failed(login, &exchange.hide_secrets(&what))),
+            Err(what) => return Err(failed(login, &exchange, &what)),
         }
     }
 }
@@ -100,14 +100,15 @@ fn refused(
     if let Some(said) = exchange.said() {
         words = format!("{words}, {said}");
     }
-    failed(login, &exchange.hide_secrets(&words))
+    failed(login, exchange, &words)
 }
 
-fn failed(login: &Login, words: &str) -> ConnectionError {
+fn failed(login: &Login, exchange: &Exchange, words: &str) -> ConnectionError {
     ConnectionError::Authentication(format!(
-        "the login of {} by {} failed: {words}; {}",
-        login.who(),
+        "the login of {} by {} failed: {}; {}",
+        exchange.who(),
         login.mechanism(),
+        exchange.hide_secrets(words),
         login.advice()
     ))
 }

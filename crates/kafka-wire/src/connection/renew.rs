@@ -27,6 +27,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct Renewal {
     pub(super) link: WeakLink,
     pub(super) login: Arc<Login>,
+    /// The broker's, by the name under which it was connected to.
+    pub(super) host: String,
     /// For getting a token, and again for each message.
     pub(super) timeout: Duration,
     /// Cancelled when the connection has ended.
@@ -70,7 +72,7 @@ impl Renewal {
     /// What is sent for a login. An endpoint of tokens that is down for a while is asked again until the session ends.
     async fn begin(&self, session_ends: Instant) -> Result<Exchange, ConnectionError> {
         loop {
-            let outcome = self.login.begin(self.timeout).await;
+            let outcome = self.login.begin(&self.host, self.timeout).await;
             let left = session_ends.saturating_duration_since(Instant::now());
             let pause = (left / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             match outcome {

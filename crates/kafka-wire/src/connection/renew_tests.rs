@@ -57,6 +57,7 @@ fn bench_with(sasl: SaslConfig) -> Bench {
     let renewal = Renewal {
         link: link.downgrade(),
         login: Arc::new(login),
+        host: "test".to_owned(),
         timeout: PATIENCE,
         ended: ended.clone(),
     };

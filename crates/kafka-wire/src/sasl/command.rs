@@ -1,4 +1,4 @@
-//! A token that a program prints.
+//! What a program prints for a login.
 
 use std::process::Stdio;
 
@@ -9,14 +9,15 @@ use super::token::LARGEST_TOKEN;
 use crate::error::ConnectionError;
 use crate::secret::Secret;
 
-/// Runs the program. It is ended when the future is dropped.
+/// Runs the program. It is ended when the future is dropped. `setting` is where it is configured, for messages.
 ///
-/// What it prints besides is not shown: it may be a token as well.
-pub(super) async fn run(words: &[String]) -> Result<Secret, ConnectionError> {
+/// What it prints besides is not shown: it may be secret as well.
+pub(super) async fn run(words: &[String], setting: &str) -> Result<Secret, ConnectionError> {
     let failed = |what: &str| {
         let program = words.first().map_or("", String::as_str);
-        let advice = "run it by hand to see what it prints (sasl_oauthbearer_token_command)";
-        ConnectionError::Token(format!("the command ({program} ...) {what}; {advice}"))
+        ConnectionError::Token(format!(
+            "the command ({program} ...) {what}; run it by hand to see what it prints ({setting})"
+        ))
     };
     let [program, arguments @ ..] = words else {
         return Err(failed("is empty"));
@@ -30,8 +31,7 @@ pub(super) async fn run(words: &[String]) -> Result<Secret, ConnectionError> {
         .spawn()
         .map_err(|error| {
             ConnectionError::Authentication(format!(
-                "no token for the login: the command {program:?} cannot be started: {error} \
-                 (sasl_oauthbearer_token_command)"
+                "nothing to log in with: the command {program:?} cannot be started: {error} ({setting})"
             ))
         })?;
     let mut printed = Vec::new();
@@ -40,7 +40,7 @@ pub(super) async fn run(words: &[String]) -> Result<Secret, ConnectionError> {
         read.map_err(|error| failed(&format!("cannot be read from: {error}")))?;
     }
     if printed.len() as u64 > LARGEST_TOKEN {
-        return Err(failed("printed more than a token"));
+        return Err(failed("printed more than 256 KiB"));
     }
     let status = child
         .wait()

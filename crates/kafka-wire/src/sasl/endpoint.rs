@@ -15,15 +15,14 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
+use super::NAME;
+use super::keeper::Issued;
 use super::oauth::shown;
-use super::token::{Issued, LARGEST_TOKEN};
+use super::token::LARGEST_TOKEN;
 use crate::config::{ClientCredentials, TlsConfig};
 use crate::error::{ConnectionError, Error};
 use crate::secret::Secret;
 use crate::tls::Tls;
-
-/// Names itself in answers and logs of the endpoint.
-const NAME: &str = concat!("kafka-backup/", env!("CARGO_PKG_VERSION"));
 
 /// Where to ask, and with what.
 pub(super) struct Endpoint {
@@ -95,7 +94,7 @@ impl Endpoint {
     }
 
     /// Asks for a token.
-    pub(super) async fn ask(&self) -> Result<Issued, ConnectionError> {
+    pub(super) async fn ask(&self) -> Result<Issued<Secret>, ConnectionError> {
         let stream = self.connect().await.map_err(|error| self.unreachable(&error))?;
         let (status, body) = match &self.tls {
             None => self.post(stream).await?,
@@ -158,7 +157,7 @@ impl Endpoint {
         Ok((status, body.to_bytes()))
     }
 
-    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Issued, ConnectionError> {
+    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Issued<Secret>, ConnectionError> {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let text = |key: &str| json.as_ref()?.get(key)?.as_str().filter(|text| !text.is_empty());
         if status.is_success() {
@@ -170,7 +169,7 @@ impl Endpoint {
                 .and_then(|json| json.get("expires_in"))
                 .and_then(seconds);
             return Ok(Issued {
-                token: Secret::new(token),
+                thing: Secret::new(token),
                 lifetime,
             });
         }
@@ -202,7 +201,7 @@ impl Endpoint {
 
     fn permanent(&self, what: &str) -> ConnectionError {
         ConnectionError::Authentication(format!(
-            "no token for the login: the token endpoint {} {what}",
+            "nothing to log in with: the token endpoint {} {what}",
             self.shown()
         ))
     }
@@ -275,7 +274,7 @@ mod tests {
         let good = endpoint
             .read(StatusCode::OK, b"{\"access_token\":\"t\",\"expires_in\":\"60\"}")
             .unwrap();
-        assert_eq!(good.token.reveal(), "t");
+        assert_eq!(good.thing.reveal(), "t");
         assert_eq!(good.lifetime, Some(Duration::from_secs(60)));
         let said = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).unwrap();

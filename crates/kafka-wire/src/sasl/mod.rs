@@ -1,25 +1,32 @@
-//! Logging in: the messages of each mechanism, without I/O, and the tokens that one of them needs.
+//! Logging in: the messages of each mechanism, without I/O, and the tokens and keys that some of them need.
 //!
 //! A [`Login`] belongs to a cluster and gives an [`Exchange`] for each login of each connection. What carries the messages
 //! is in `connection/login.rs`.
 
 mod command;
 mod endpoint;
+mod iam;
 mod jwt;
+mod keeper;
 mod oauth;
 mod plain;
 mod scram;
 mod token;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::config::SaslConfig;
+use crate::config::{AwsCredentials, AwsMskIam, SaslConfig};
 use crate::error::{ConnectionError, Error};
 use crate::secret::Secret;
+use iam::{IamExchange, credentials::Credentials, region};
+use keeper::Given;
 use oauth::OauthExchange;
 use plain::PlainExchange;
 use scram::{Hash, ScramExchange};
 use token::Tokens;
+
+/// Names this client where it is asked for its name.
+const NAME: &str = concat!("kafka-backup/", env!("CARGO_PKG_VERSION"));
 
 /// The logins of one cluster.
 #[derive(Debug)]
@@ -27,6 +34,8 @@ pub(crate) struct Login {
     config: SaslConfig,
     /// There when the mechanism needs tokens.
     tokens: Option<Tokens>,
+    /// There when it needs credentials of AWS.
+    credentials: Option<Credentials>,
 }
 
 /// One login under way.
@@ -34,6 +43,7 @@ pub(crate) enum Exchange {
     Plain(PlainExchange),
     Scram(Box<ScramExchange>),
     Oauth(OauthExchange),
+    Iam(Box<IamExchange>),
 }
 
 /// What to do about a message of the broker.
@@ -55,7 +65,15 @@ impl Login {
             SaslConfig::OauthBearer(oauth) => Some(Tokens::load(&oauth.source)?),
             _ => None,
         };
-        Ok(Self { config, tokens })
+        let credentials = match &config {
+            SaslConfig::AwsMskIam(iam) => Some(Credentials::new(&iam.source)),
+            _ => None,
+        };
+        Ok(Self {
+            config,
+            tokens,
+            credentials,
+        })
     }
 
     /// The name of the mechanism.
@@ -63,12 +81,13 @@ impl Login {
         self.config.mechanism()
     }
 
-    /// Begins a login, with a token if one is needed. `patience` is for getting it.
+    /// Begins a login at a host, by the name under which it is connected to, with a token or keys if they are needed.
+    /// `patience` is for getting them.
     ///
     /// # Errors
-    /// [`ConnectionError::Token`] when no token could be had for now, [`ConnectionError::Authentication`] when that will not
+    /// [`ConnectionError::Token`] when none could be had for now, [`ConnectionError::Authentication`] when that will not
     /// change.
-    pub(crate) async fn begin(&self, patience: Duration) -> Result<Exchange, ConnectionError> {
+    pub(crate) async fn begin(&self, host: &str, patience: Duration) -> Result<Exchange, ConnectionError> {
         Ok(match &self.config {
             SaslConfig::Plain(login) => Exchange::Plain(PlainExchange::new(login)),
             SaslConfig::ScramSha256(login) => {
@@ -80,43 +99,49 @@ impl Login {
             SaslConfig::OauthBearer(oauth) => {
                 let tokens = self.tokens.as_ref().ok_or(ConnectionError::Closed)?;
                 let given = tokens.get(patience).await?;
-                let exchange = OauthExchange::new(given.token, given.kept, &oauth.extensions)?;
+                let exchange = OauthExchange::new(given.thing, given.kept, &oauth.extensions)?;
                 Exchange::Oauth(exchange)
+            }
+            SaslConfig::AwsMskIam(iam) => {
+                let credentials = self.credentials.as_ref().ok_or(ConnectionError::Closed)?;
+                let region = region_of(iam, host)?;
+                signed(credentials.get(&region, patience).await?, host, &region)
             }
         })
     }
 
-    /// Begins a login after one with this token was [refused](Self::was_refused): `None` when there is no other token.
+    /// Begins a login after one with this token or key was [refused](Self::was_refused): `None` when there is no other.
     ///
     /// # Errors
     /// Like [`begin`](Self::begin).
     pub(crate) async fn begin_anew(
         &self,
         refused: &Secret,
+        host: &str,
         patience: Duration,
     ) -> Result<Option<Exchange>, ConnectionError> {
-        let (SaslConfig::OauthBearer(oauth), Some(tokens)) = (&self.config, &self.tokens) else {
-            return Ok(None);
-        };
-        let other = tokens.get_other(refused, patience).await?;
-        let exchange = other.map(|token| OauthExchange::new(token, false, &oauth.extensions));
-        Ok(exchange.transpose()?.map(Exchange::Oauth))
+        match (&self.config, &self.tokens, &self.credentials) {
+            (SaslConfig::OauthBearer(oauth), Some(tokens), _) => {
+                let other = tokens.get_other(refused, patience).await?;
+                let exchange = other.map(|token| OauthExchange::new(token, false, &oauth.extensions));
+                Ok(exchange.transpose()?.map(Exchange::Oauth))
+            }
+            (SaslConfig::AwsMskIam(iam), _, Some(credentials)) => {
+                let region = region_of(iam, host)?;
+                let other = credentials.get_other(refused, &region, patience).await?;
+                Ok(other.map(|given| signed(given, host, &region)))
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// Says that a login with this token was refused: the next one gets another token.
+    /// Says that a login with this token or key was refused: the next one gets another.
     pub(crate) async fn was_refused(&self, token: &Secret) {
         if let Some(tokens) = &self.tokens {
             tokens.forget(token).await;
         }
-    }
-
-    /// Who logs in, for messages.
-    pub(crate) fn who(&self) -> String {
-        match &self.config {
-            SaslConfig::Plain(login) | SaslConfig::ScramSha256(login) | SaslConfig::ScramSha512(login) => {
-                format!("user {:?}", login.username)
-            }
-            SaslConfig::OauthBearer(_) => "the token".to_owned(),
+        if let Some(credentials) = &self.credentials {
+            credentials.forget(token).await;
         }
     }
 
@@ -126,24 +151,49 @@ impl Login {
             SaslConfig::OauthBearer(_) => {
                 "check where the token comes from, its scope, audience and time of expiry"
             }
+            SaslConfig::AwsMskIam(_) => {
+                "check that these AWS credentials are the right ones and may do kafka-cluster:Connect on the cluster, that \
+                 the region is the cluster's (sasl_aws_region), and the clock of this machine"
+            }
             _ => "check sasl_username and sasl_password, and that the user exists for this mechanism",
         }
     }
 }
 
+fn region_of(iam: &AwsMskIam, host: &str) -> Result<String, ConnectionError> {
+    region::find(iam.region.as_deref(), host, |name| std::env::var(name).ok())
+}
+
+/// Signed now: a signature ages.
+fn signed(given: Given<AwsCredentials>, host: &str, region: &str) -> Exchange {
+    Exchange::Iam(Box::new(IamExchange::new(given, host, region, SystemTime::now())))
+}
+
 impl Exchange {
-    /// The token, if it is one that proves who logs in.
+    /// Who logs in, for messages.
+    pub(crate) fn who(&self) -> String {
+        match self {
+            Self::Plain(exchange) => format!("user {:?}", exchange.username),
+            Self::Scram(exchange) => format!("user {:?}", exchange.username),
+            Self::Oauth(_) => "the token".to_owned(),
+            Self::Iam(exchange) => exchange.who(),
+        }
+    }
+
+    /// The token or key, if there may be another one to log in with.
     pub(crate) fn token(&self) -> Option<Secret> {
         match self {
             Self::Oauth(exchange) => Some(exchange.token.clone()),
+            Self::Iam(exchange) => Some(exchange.credentials.secret_access_key.clone()),
             _ => None,
         }
     }
 
-    /// The token, when it was got for another login, or by somebody else: a newer one may be accepted when it is refused.
+    /// The token or key, when it was got for another login, or by somebody else: a newer one may be accepted when it is refused.
     pub(crate) fn kept_token(&self) -> Option<Secret> {
         match self {
-            Self::Oauth(exchange) if exchange.kept => Some(exchange.token.clone()),
+            Self::Oauth(exchange) if exchange.kept => self.token(),
+            Self::Iam(exchange) if exchange.kept => self.token(),
             _ => None,
         }
     }
@@ -154,6 +204,7 @@ impl Exchange {
             Self::Plain(exchange) => exchange.first(),
             Self::Scram(exchange) => exchange.first(),
             Self::Oauth(exchange) => exchange.first(),
+            Self::Iam(exchange) => exchange.first(),
         }
     }
 
@@ -166,6 +217,7 @@ impl Exchange {
             Self::Plain(_) => Ok(Step::Done),
             Self::Scram(exchange) => exchange.respond(message),
             Self::Oauth(exchange) => exchange.respond(message),
+            Self::Iam(exchange) => exchange.respond(message),
         }
     }
 
@@ -183,6 +235,10 @@ impl Exchange {
             Self::Plain(exchange) => exchange.password.hide_in(words),
             Self::Scram(exchange) => exchange.password.hide_in(words),
             Self::Oauth(exchange) => exchange.token.hide_in(words),
+            Self::Iam(exchange) => exchange.hide_in(words),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

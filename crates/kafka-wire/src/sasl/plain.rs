@@ -4,7 +4,7 @@ use crate::config::Password;
 use crate::secret::Secret;
 
 pub(crate) struct PlainExchange {
-    username: String,
+    pub(super) username: String,
     pub(super) password: Secret,
 }
 

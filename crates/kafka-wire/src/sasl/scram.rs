@@ -33,7 +33,7 @@ pub(super) enum Hash {
 
 pub(crate) struct ScramExchange {
     hash: Hash,
-    username: String,
+    pub(super) username: String,
     pub(super) password: Secret,
     nonce: String,
     state: State,

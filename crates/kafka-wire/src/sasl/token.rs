@@ -8,37 +8,22 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::keeper::{Given, Issued, Keeper};
 use super::oauth::is_token;
 use super::{command, jwt};
 use crate::config::TokenSource;
 use crate::error::{ConnectionError, Error};
 use crate::secret::Secret;
 
+/// Names the setting in messages about the command.
+const COMMAND_SETTING: &str = "sasl_oauthbearer_token_command";
+
 /// A token larger than this is none.
 pub(super) const LARGEST_TOKEN: u64 = 256 << 10;
-/// How much of a token's life it is used for new logins. The rest is for the login itself, and keeps a session that is
-/// renewed when 85 % of it are over from being renewed with the token that it was begun with.
-const USABLE: f64 = 0.8;
-/// How long a token is used that does not say how long it is good: long enough for the connections that are made together.
-const UNKNOWN: Duration = Duration::from_secs(30);
-
 /// How long a file may be without a token: whoever writes a new one into it may have to empty it first.
 const FILE_GRACE: Duration = Duration::from_secs(1);
 /// Between two looks at a file.
 const FILE_PAUSE: Duration = Duration::from_millis(50);
-
-/// A token to log in with.
-pub(super) struct Given {
-    pub(super) token: Secret,
-    /// Whether it was not got for this login, so that there may be a newer one.
-    pub(super) kept: bool,
-}
-
-/// A token, and how long it is good.
-pub(super) struct Issued {
-    pub(super) token: Secret,
-    pub(super) lifetime: Option<Duration>,
-}
 
 /// The tokens of one cluster.
 #[derive(Debug)]
@@ -46,8 +31,7 @@ pub(super) struct Tokens {
     source: Source,
     /// Whether the file has had a token.
     file_was_good: AtomicBool,
-    /// Held while one is fetched, so that this happens once for all who need it.
-    kept: tokio::sync::Mutex<Option<Kept>>,
+    kept: Keeper<Secret>,
 }
 
 #[derive(Debug)]
@@ -65,21 +49,19 @@ enum Issuer {
 }
 
 impl Issuer {
-    async fn issue(&self) -> Result<Issued, ConnectionError> {
-        match self {
-            Self::Command(words) => Ok(Issued {
-                token: command::run(words).await?,
+    async fn issue(&self) -> Result<Issued<Secret>, ConnectionError> {
+        let mut issued = match self {
+            Self::Command(words) => Issued {
+                thing: command::run(words, COMMAND_SETTING).await?,
                 lifetime: None,
-            }),
-            Self::Endpoint(endpoint) => endpoint.ask().await,
+            },
+            Self::Endpoint(endpoint) => endpoint.ask().await?,
+        };
+        if issued.lifetime.is_none() {
+            issued.lifetime = jwt::lifetime(issued.thing.reveal(), SystemTime::now());
         }
+        Ok(issued)
     }
-}
-
-#[derive(Debug)]
-struct Kept {
-    token: Secret,
-    until: Instant,
 }
 
 impl Tokens {
@@ -94,41 +76,22 @@ impl Tokens {
         Ok(Self {
             source,
             file_was_good: AtomicBool::new(false),
-            kept: tokio::sync::Mutex::default(),
+            kept: Keeper::default(),
         })
     }
 
     /// A token that is good for a while.
-    pub(super) async fn get(&self, patience: Duration) -> Result<Given, ConnectionError> {
+    pub(super) async fn get(&self, patience: Duration) -> Result<Given<Secret>, ConnectionError> {
         match &self.source {
             Source::File(path) => {
                 let token = self.in_file(path, FILE_GRACE.min(patience)).await?;
-                Ok(Given { token, kept: true })
+                Ok(Given {
+                    thing: token,
+                    kept: true,
+                })
             }
-            Source::Issuer(issuer) => self.kept_or_issued(issuer, patience).await,
+            Source::Issuer(issuer) => self.kept.get(patience, issuer.issue()).await,
         }
-    }
-
-    async fn kept_or_issued(&self, issuer: &Issuer, patience: Duration) -> Result<Given, ConnectionError> {
-        let mut kept = self.kept.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.until > Instant::now()) {
-            let token = kept.token.clone();
-            return Ok(Given { token, kept: true });
-        }
-        *kept = None;
-        let Issued { token, lifetime } =
-            tokio::time::timeout(patience, issuer.issue())
-                .await
-                .map_err(|_| {
-                    ConnectionError::Token(format!("none came within {} s", patience.as_secs_f32()))
-                })??;
-        let lifetime = lifetime.or_else(|| jwt::lifetime(token.reveal(), SystemTime::now()));
-        let usable = lifetime.map_or(UNKNOWN, |lifetime| lifetime.mul_f64(USABLE));
-        *kept = Instant::now().checked_add(usable).map(|until| Kept {
-            token: token.clone(),
-            until,
-        });
-        Ok(Given { token, kept: false })
     }
 
     /// A token other than one that was refused, if there is one.
@@ -141,8 +104,8 @@ impl Tokens {
             // Only a part of the new one may have been there.
             tokio::time::sleep(FILE_PAUSE).await;
         }
-        let Given { token, .. } = self.get(patience).await?;
-        Ok(Some(token).filter(|token| token != refused))
+        let Given { thing, .. } = self.get(patience).await?;
+        Ok(Some(thing).filter(|token| token != refused))
     }
 
     /// The token in a file. One that cannot be read, or has none, is looked at again for a moment. That passes if the file has
@@ -165,7 +128,7 @@ impl Tokens {
                 let what = format!("the file {} {what} (sasl_oauthbearer_token_file)", path.display());
                 return Err(match self.file_was_good.load(Ordering::Relaxed) {
                     true => ConnectionError::Token(what),
-                    false => ConnectionError::Authentication(format!("no token for the login: {what}")),
+                    false => ConnectionError::Authentication(format!("nothing to log in with: {what}")),
                 });
             }
             tokio::time::sleep(FILE_PAUSE).await;
@@ -174,10 +137,7 @@ impl Tokens {
 
     /// Lets the next login fetch another token than this one, which others may have done already.
     pub(super) async fn forget(&self, refused: &Secret) {
-        let mut kept = self.kept.lock().await;
-        if kept.as_ref().is_some_and(|kept| kept.token == *refused) {
-            *kept = None;
-        }
+        self.kept.forget(|token| token == refused).await;
     }
 }
 
@@ -220,7 +180,7 @@ mod tests {
     }
 
     async fn word(tokens: &Tokens) -> String {
-        tokens.get(PATIENCE).await.unwrap().token.reveal().to_owned()
+        tokens.get(PATIENCE).await.unwrap().thing.reveal().to_owned()
     }
 
     #[tokio::test]
@@ -259,7 +219,7 @@ mod tests {
     async fn what_goes_wrong_is_said_without_what_was_printed() {
         for (script, says) in [
             ("echo marker; echo marker >&2; exit 3", "exit status: 3"),
-            ("yes marker | head -c 400000", "more than a token"),
+            ("yes marker | head -c 400000", "more than 256 KiB"),
             ("printf 'marker\\377'", "something else than text"),
         ] {
             let words = ["sh", "-c", script].map(str::to_owned).to_vec();
@@ -322,10 +282,10 @@ mod tests {
         assert!(!tokens.get(PATIENCE).await.unwrap().kept);
         let kept = tokens.get(PATIENCE).await.unwrap();
         assert!(kept.kept);
-        let other = tokens.get_other(&kept.token, PATIENCE).await.unwrap();
+        let other = tokens.get_other(&kept.thing, PATIENCE).await.unwrap();
         assert!(other.is_none(), "it was not forgotten");
-        tokens.forget(&kept.token).await;
-        let other = tokens.get_other(&kept.token, PATIENCE).await.unwrap();
+        tokens.forget(&kept.thing).await;
+        let other = tokens.get_other(&kept.thing, PATIENCE).await.unwrap();
         assert_eq!(other.unwrap().reveal(), "token-2");
     }
 }

@@ -3,6 +3,7 @@
 //! - [`tls`]: certificates, authorities, names
 //! - [`sasl`]: the mechanisms with passwords
 //! - [`oauth`]: tokens from files, commands and an endpoint
+//! - [`iam`]: signatures of AWS
 //! - [`renewal`]: sessions that end while they are used
 //! - [`mismatch`]: the wrong protocol for a port
 //! - [`secrecy`]: nothing that is secret is shown anywhere
@@ -18,6 +19,7 @@
 
 mod capture;
 mod damage;
+mod iam;
 mod mismatch;
 mod oauth;
 mod relay;

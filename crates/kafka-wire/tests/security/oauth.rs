@@ -172,7 +172,7 @@ async fn an_endpoint_that_cannot_be_asked_is_named() {
     );
     says(
         &refused(config(credentials(&silent().await))).await,
-        &["none came within 2 s"],
+        &["not done so within 2 s"],
     );
 
     let other = Authority::new("another authority").unwrap();

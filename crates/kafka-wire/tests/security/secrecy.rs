@@ -2,10 +2,14 @@
 
 use std::fmt::Debug;
 
-use kafka_wire::{ClientCredentials, Cluster, ClusterConfig, SaslConfig, Secret, TokenSource};
+use kafka_wire::{
+    AwsCredentials, AwsCredentialsSource, ClientCredentials, Cluster, ClusterConfig, SaslConfig, Secret,
+    TokenSource,
+};
 use testkit::Validity;
 
 use crate::capture::logged;
+use crate::iam;
 use crate::support::{Files, USER, chain, config, shared, with_login};
 use crate::token_endpoint::{TokenEndpoint, token};
 
@@ -102,6 +106,7 @@ async fn no_failure_and_no_success_shows_a_secret() {
         let asked = ClientCredentials::new(url, "client", secret());
         logins.push(SaslConfig::oauth_bearer(TokenSource::ClientCredentials(asked)));
     }
+    logins.extend(signed());
     let mut failures = 0;
     for login in logins {
         for listener in ["LOGIN", "SECURE", "PLAINONLY", "TLS"] {
@@ -111,7 +116,7 @@ async fn no_failure_and_no_success_shows_a_secret() {
             failures += usize::from(tried(config).await.is_some());
         }
     }
-    assert!(failures > 80, "{failures}");
+    assert!(failures > 120, "{failures}");
     keys(&files).await;
     let log = logged();
     assert!(
@@ -119,6 +124,30 @@ async fn no_failure_and_no_success_shows_a_secret() {
         "the log is kept"
     );
     hides(&log, "the log");
+}
+
+/// Logins by a signature. The broker repeats tokens that it does not know.
+fn signed() -> Vec<SaslConfig> {
+    let marked = |id: &str| AwsCredentials::new(id, secret());
+    let mut sources = vec![
+        AwsCredentialsSource::Static(marked("AKIAUSER")),
+        AwsCredentialsSource::Static(marked("ASIA1").session_token(secret())),
+        AwsCredentialsSource::Static(AwsCredentials::new("A", Secret::new(format!("{MARKER} ")))),
+    ];
+    let printed = format!(
+        "{{\"Version\":1,\"AccessKeyId\":\"ASIA1\",\"SecretAccessKey\":\"{MARKER}\",\"SessionToken\":\"{MARKER}\""
+    );
+    for script in [
+        format!("echo '{printed}}}'"),
+        format!("echo '{printed}'"),
+        format!("echo '{printed},\"Expiration\":\"2001-01-01T00:00:00Z\"}}'"),
+        format!("echo '{printed},\"Expiration\":\"{MARKER}\"}}'"),
+        format!("echo {MARKER}; echo {MARKER} >&2; exit 1"),
+    ] {
+        let words = ["sh".to_owned(), "-c".to_owned(), script];
+        sources.push(AwsCredentialsSource::Command(words.to_vec()));
+    }
+    sources.into_iter().map(iam::login).collect()
 }
 
 /// Keys, good and bad ones. The marker for these is the key itself.

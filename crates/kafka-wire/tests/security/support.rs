@@ -9,7 +9,7 @@ use kafka_wire::{
     Producer, ProducerOptions, SaslConfig, Secret, TlsConfig,
 };
 use tempfile::TempDir;
-use testkit::{Authority, ClusterOptions, Identity, JavaClient, Mechanism, Validity};
+use testkit::{Authority, ClusterOptions, IamKeys, Identity, JavaClient, Mechanism, Validity};
 use tokio::sync::OnceCell;
 
 use crate::capture;
@@ -19,6 +19,13 @@ pub(crate) const USER: &str = "alice";
 pub(crate) const PASSWORD: &str = "alice-secret";
 /// A user whose name has to be escaped.
 pub(crate) const STRANGE_USER: &str = "a=b,c=2C";
+
+/// The region that the brokers think that they are in.
+pub(crate) const REGION: &str = "eu-north-1";
+/// The access key of a user of AWS. There are temporary ones as well, `ASIA1` and `ASIA2`, which need the token.
+pub(crate) const KEY_ID: &str = "AKIAUSER";
+pub(crate) const KEY: &str = "secret/access+key=";
+pub(crate) const SESSION_TOKEN: &str = "session/token+of==a?role&";
 
 /// One broker with a listener for each case.
 pub(crate) struct Shared {
@@ -41,6 +48,7 @@ pub(crate) struct Shared {
 /// | `SECURE` | `SASL_SSL` | all mechanisms |
 /// | `PLAINONLY` | `SASL_PLAINTEXT` | PLAIN |
 /// | `SHORT` | `SASL_PLAINTEXT` | sessions of a few seconds |
+/// | `NAMED` | `SASL_PLAINTEXT` | `AWS_MSK_IAM`, signed for `localhost` and no other name |
 pub(crate) async fn shared() -> &'static Shared {
     static SHARED: OnceCell<Shared> = OnceCell::const_new();
     SHARED.get_or_init(|| start(None)).await
@@ -65,7 +73,9 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
         Mechanism::ScramSha256,
         Mechanism::ScramSha512,
         Mechanism::OauthBearer,
+        Mechanism::AwsMskIam(keys(&["127.0.0.1", "localhost"])),
     ];
+    let named = Mechanism::AwsMskIam(keys(&["localhost"]));
     let options = match version {
         Some(version) => ClusterOptions::new().version(version),
         None => ClusterOptions::new(),
@@ -92,6 +102,9 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
         .mechanisms("PLAINONLY", &all[..1])
         .listener("SHORT", "SASL_PLAINTEXT")
         .mechanisms("SHORT", &all[1..])
+        .listener("NAMED", "SASL_PLAINTEXT")
+        .mechanisms("NAMED", &[named])
+        .property("listener.name.short.aws_msk_iam.connections.max.reauth.ms", 2_500)
         .property(
             "listener.name.short.scram-sha-256.connections.max.reauth.ms",
             2_500,
@@ -116,6 +129,16 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
         java,
         relay,
         authority,
+    }
+}
+
+fn keys(hosts: &[&str]) -> IamKeys {
+    let of_user = (KEY_ID.to_owned(), KEY.to_owned(), None);
+    let of_role = |id: &str| (id.to_owned(), KEY.to_owned(), Some(SESSION_TOKEN.to_owned()));
+    IamKeys {
+        region: REGION.to_owned(),
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        keys: vec![of_user, of_role("ASIA1"), of_role("ASIA2")],
     }
 }
 

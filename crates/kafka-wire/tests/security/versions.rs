@@ -6,6 +6,7 @@ use kafka_wire::{Cluster, SaslConfig, Secret, TokenSource, TopicFilter};
 use testkit::Validity;
 
 use crate::capture::logged;
+use crate::iam;
 use crate::support::{
     Files, PASSWORD, USER, by_name, config, password, read, refused, refused_for_good, says, start,
     with_login, works, write,
@@ -41,6 +42,7 @@ async fn everything_once(version: &str) {
         ("scram-256", SaslConfig::scram_sha_256(USER, password())),
         ("scram-512", SaslConfig::scram_sha_512(USER, password())),
         ("oauth", SaslConfig::oauth_bearer(of_file())),
+        ("iam", iam::login(iam::temporary_key("ASIA1"))),
     ];
     for (name, login) in logins {
         works(&shared, with_login(&shared, "LOGIN", login.clone()), name).await;

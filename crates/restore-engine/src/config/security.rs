@@ -1,5 +1,7 @@
 //! `security:` of a cluster: encryption and login, in the words of Kafka's own clients.
 
+mod iam;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -10,7 +12,13 @@ use super::error::not_one_of;
 use super::file::{SecretText, Text};
 
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
-const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+const MECHANISMS: [&str; 5] = [
+    "PLAIN",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-512",
+    "OAUTHBEARER",
+    "AWS_MSK_IAM",
+];
 
 /// What is typed.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -31,6 +39,11 @@ pub(super) struct SecuritySection {
     sasl_oauthbearer_client_secret: Option<SecretText>,
     sasl_oauthbearer_scope: Option<Text>,
     sasl_oauthbearer_extensions: Option<BTreeMap<String, Text>>,
+    sasl_aws_region: Option<Text>,
+    sasl_aws_access_key_id: Option<Text>,
+    sasl_aws_secret_access_key: Option<SecretText>,
+    sasl_aws_session_token: Option<SecretText>,
+    sasl_aws_credentials_command: Option<Command>,
 }
 
 /// The keys of the section.
@@ -50,6 +63,11 @@ pub(super) const KEYS: &[&str] = &[
     "sasl_oauthbearer_client_secret",
     "sasl_oauthbearer_scope",
     "sasl_oauthbearer_extensions",
+    "sasl_aws_region",
+    "sasl_aws_access_key_id",
+    "sasl_aws_secret_access_key",
+    "sasl_aws_session_token",
+    "sasl_aws_credentials_command",
 ];
 
 /// A program with its arguments, or a line for the shell. Never shown: keys are given in arguments.
@@ -185,15 +203,22 @@ impl Resolver<'_> {
             "SCRAM-SHA-512" => SaslConfig::scram_sha_512,
             "OAUTHBEARER" => {
                 self.refuse(
-                    &self.first_of_password(),
+                    &self.first_of_password().or_else(|| self.first_of_aws()),
                     "`sasl_mechanism: OAUTHBEARER`, which takes a token",
                 )?;
                 return self.oauth();
             }
+            "AWS_MSK_IAM" => {
+                self.refuse(
+                    &self.first_of_password().or_else(|| self.first_of_oauth()),
+                    "`sasl_mechanism: AWS_MSK_IAM`, which takes credentials of AWS",
+                )?;
+                return self.iam();
+            }
             other => return Err(not_one_of(&self.key("sasl_mechanism"), other, &MECHANISMS)),
         };
         self.refuse(
-            &self.first_of_oauth(),
+            &self.first_of_oauth().or_else(|| self.first_of_aws()),
             &format!("`sasl_mechanism: {mechanism}`, which takes sasl_username and sasl_password"),
         )?;
         let (username, password) = (
@@ -326,6 +351,7 @@ impl Resolver<'_> {
         first(&[("sasl_mechanism", self.section.sasl_mechanism.is_some())])
             .or_else(|| self.first_of_password())
             .or_else(|| self.first_of_oauth())
+            .or_else(|| self.first_of_aws())
     }
 
     fn first_of_password(&self) -> Option<&'static str> {

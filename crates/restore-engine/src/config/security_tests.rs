@@ -1,4 +1,4 @@
-use kafka_wire::{SaslConfig, TokenSource};
+use kafka_wire::{AwsCredentials, AwsCredentialsSource, SaslConfig, Secret, TokenSource};
 
 use crate::config::Config;
 
@@ -103,6 +103,129 @@ fn tokens_come_from_a_file_a_command_or_an_endpoint() {
     );
     assert_eq!(asked.ca_file, Some("/idp.pem".into()));
     assert!(!format!("{asked:?}").contains("s3cret"));
+}
+
+#[test]
+fn credentials_of_aws_are_given_printed_or_looked_for() {
+    let source = |lines: &[&str]| {
+        let all = [
+            &["security_protocol: SASL_SSL", "sasl_mechanism: AWS_MSK_IAM"],
+            lines,
+        ]
+        .concat();
+        match security(&all).sasl {
+            Some(SaslConfig::AwsMskIam(iam)) => iam,
+            other => panic!("{other:?}"),
+        }
+    };
+    let iam = source(&[]);
+    assert!(matches!(iam.source, AwsCredentialsSource::Provider(_)), "{iam:?}");
+    assert_eq!(iam.region, None);
+    assert_eq!(
+        source(&["sasl_aws_region: eu-north-1"]).region,
+        Some("eu-north-1".to_owned())
+    );
+    let keys = [
+        "sasl_aws_access_key_id: AKIA",
+        "sasl_aws_secret_access_key: s3cret",
+    ];
+    let credentials = AwsCredentials::new("AKIA", Secret::new("s3cret"));
+    let iam = source(&keys);
+    assert_eq!(iam.source, AwsCredentialsSource::Static(credentials.clone()));
+    assert!(!format!("{iam:?}").contains("s3cret"), "{iam:?}");
+    assert_eq!(
+        source(&[keys[0], keys[1], "sasl_aws_session_token: t0ken"]).source,
+        AwsCredentialsSource::Static(credentials.session_token(Secret::new("t0ken")))
+    );
+    let words = ["vault", "read"].map(str::to_owned).to_vec();
+    assert_eq!(
+        source(&["sasl_aws_credentials_command: [vault, read]"]).source,
+        AwsCredentialsSource::Command(words)
+    );
+}
+
+#[test]
+fn what_is_wrong_with_credentials_of_aws_is_said_with_its_key() {
+    let iam = |lines: &[&'static str]| {
+        let first = ["security_protocol: SASL_SSL", "sasl_mechanism: AWS_MSK_IAM"];
+        error(&[&first, lines].concat())
+    };
+    let together = "sasl_aws_access_key_id and source.security.sasl_aws_secret_access_key belong together";
+    for (lines, says) in [
+        (&["sasl_aws_access_key_id: AKIA"][..], together),
+        (&["sasl_aws_secret_access_key: s3cret"], together),
+        (&["sasl_aws_session_token: s3cret"], together),
+        (
+            &[
+                "sasl_aws_access_key_id: ' '",
+                "sasl_aws_secret_access_key: s3cret",
+            ],
+            "sasl_aws_access_key_id is empty",
+        ),
+        (
+            &["sasl_aws_access_key_id: A", "sasl_aws_secret_access_key: ''"],
+            "sasl_aws_secret_access_key is empty",
+        ),
+        (
+            &[
+                "sasl_aws_access_key_id: A",
+                "sasl_aws_secret_access_key: s3cret",
+                "sasl_aws_session_token: ''",
+            ],
+            "sasl_aws_session_token is empty",
+        ),
+        (&["sasl_aws_region: ''"], "sasl_aws_region is empty"),
+        (&["sasl_aws_credentials_command: ' '"], "the command is empty"),
+        (
+            &[
+                "sasl_aws_credentials_command: vault",
+                "sasl_aws_session_token: s3cret",
+            ],
+            "sasl_aws_session_token has no meaning with sasl_aws_credentials_command",
+        ),
+        (&["sasl_password: s3cret"], "sasl_password has no meaning"),
+        (
+            &["sasl_oauthbearer_scope: x"],
+            "sasl_oauthbearer_scope has no meaning",
+        ),
+        (&["sasl_aws_regoin: x"], "sasl_aws_region"),
+    ] {
+        let words = iam(lines);
+        assert!(words.contains(says) && !words.contains("s3cret"), "{words}");
+    }
+    for (lines, says) in [
+        (
+            &["security_protocol: SSL", "sasl_aws_region: x"][..],
+            "sasl_aws_region has no meaning",
+        ),
+        (
+            &["sasl_aws_session_token: x"],
+            "security_protocol is missing, and sasl_aws_session_token is given",
+        ),
+        (
+            &[
+                "security_protocol: SASL_SSL",
+                "sasl_mechanism: OAUTHBEARER",
+                "sasl_aws_region: x",
+            ],
+            "sasl_aws_region has no meaning",
+        ),
+        (
+            &[
+                "security_protocol: SASL_SSL",
+                "sasl_mechanism: PLAIN",
+                "sasl_aws_credentials_command: x",
+            ],
+            "sasl_aws_credentials_command has no meaning",
+        ),
+        (
+            &["security_protocol: SASL_SSL", "sasl_mechanism: AWS_IAM"],
+            "did you mean `AWS_MSK_IAM`?",
+        ),
+    ] {
+        let words = error(lines);
+        assert!(words.contains(says), "{words}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use options::{ClusterOptions, Tuning};
-pub use security::Mechanism;
+pub use security::{IamKeys, Mechanism};
 
 use crate::error::{Error, Result};
 use crate::ports::PortLease;

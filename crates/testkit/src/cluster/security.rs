@@ -15,6 +15,19 @@ pub enum Mechanism {
     ScramSha512,
     /// `OAUTHBEARER` with tokens that nobody signed (Kafka's own validator for tests).
     OauthBearer,
+    /// `AWS_MSK_IAM`, checked by a class of our own in the place of Amazon's brokers.
+    AwsMskIam(IamKeys),
+}
+
+/// What a listener knows for `AWS_MSK_IAM`.
+#[derive(Debug, Clone)]
+pub struct IamKeys {
+    /// The region that clients have to sign for.
+    pub region: String,
+    /// The names under which they may have connected.
+    pub hosts: Vec<String>,
+    /// Access key id, secret access key and, for temporary ones, session token.
+    pub keys: Vec<(String, String, Option<String>)>,
 }
 
 impl Mechanism {
@@ -24,6 +37,7 @@ impl Mechanism {
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
             Self::OauthBearer => "OAUTHBEARER",
+            Self::AwsMskIam(_) => "AWS_MSK_IAM",
         }
     }
 
@@ -32,11 +46,26 @@ impl Mechanism {
             Self::Plain(_) => "plain.PlainLoginModule",
             Self::ScramSha256 | Self::ScramSha512 => "scram.ScramLoginModule",
             Self::OauthBearer => "oauthbearer.OAuthBearerLoginModule",
+            Self::AwsMskIam(keys) => return keys.login_module(),
         };
         let mut login = format!("org.apache.kafka.common.security.{module} required");
         if let Self::Plain(users) = self {
             for (name, password) in users {
                 login.push_str(&format!(" user_{name}=\"{password}\""));
+            }
+        }
+        login + ";"
+    }
+}
+
+impl IamKeys {
+    fn login_module(&self) -> String {
+        let (region, hosts) = (&self.region, self.hosts.join(","));
+        let mut login = format!("testkit.IamLoginModule required region=\"{region}\" hosts=\"{hosts}\"");
+        for (id, secret, token) in &self.keys {
+            login.push_str(&format!(" secret_{id}=\"{secret}\""));
+            if let Some(token) = token {
+                login.push_str(&format!(" token_{id}=\"{token}\""));
             }
         }
         login + ";"
@@ -84,6 +113,10 @@ impl ClusterOptions {
         for mechanism in mechanisms {
             let key = format!("{prefix}.{}.sasl.jaas.config", mechanism.name().to_lowercase());
             self = self.property(key, mechanism.login_module());
+            if let Mechanism::AwsMskIam(_) = mechanism {
+                let key = format!("{prefix}.aws_msk_iam.sasl.server.callback.handler.class");
+                self = self.property(key, "testkit.IamCallbackHandler");
+            }
         }
         self.property(format!("{prefix}.sasl.enabled.mechanisms"), names.join(","))
     }

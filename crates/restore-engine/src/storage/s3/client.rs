@@ -1,4 +1,4 @@
-//! The way to the server: credentials, region, TLS, timeouts, retries.
+//! The way to the server: credentials, region, timeouts, retries.
 
 use std::time::Duration;
 
@@ -9,13 +9,9 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    Builder, Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
-};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
+use aws_sdk_s3::config::{Builder, Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
 
+use crate::aws::http_client;
 use crate::config::{S3Checksums, S3Config};
 
 /// For servers of one's own, to most of which the region is a word to sign with.
@@ -121,16 +117,4 @@ fn region(config: &S3Config) -> Option<RegionProviderChain> {
         ),
         (None, false) => None,
     }
-}
-
-/// Rustls with the roots of the system, through the proxy that `HTTPS_PROXY` and its like name.
-pub(super) fn http_client() -> SharedHttpClient {
-    HttpBuilder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|c| c.sleep_impl()));
-        connector.build()
-    })
 }

@@ -1,6 +1,6 @@
 //! Objects in a bucket of S3, or of a server that speaks its protocol.
 //!
-//! - [`client`]: credentials, region, TLS, timeouts, retries
+//! - [`client`]: credentials, region, timeouts, retries
 //! - [`create`]: an object comes into being once, whatever is lost on the way and whatever the server knows
 //! - [`upload`]: large objects, in parts, side by side
 //! - [`list`]: names in order, all or the first

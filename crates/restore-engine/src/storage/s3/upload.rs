@@ -8,9 +8,10 @@ use bytes::{Bytes, BytesMut};
 use kafka_wire::Permit;
 use tokio::task::JoinSet;
 
+use super::S3Storage;
 use super::create::{Owner, Preconditions, Token};
 use super::failure::Failure;
-use super::{S3Storage, client};
+use crate::aws::http_client;
 use crate::storage::{ObjectWriter, StorageError, StorageFuture};
 
 /// The most that an object can have.
@@ -328,7 +329,7 @@ impl Drop for UploadId {
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
-                let config = client.config().to_builder().http_client(client::http_client());
+                let config = client.config().to_builder().http_client(http_client());
                 let client = Client::from_conf(config.build());
                 runtime.block_on(abort(&client, &storage, &name, &id, parts));
             }
