@@ -144,14 +144,13 @@ impl Partition {
     }
 
     /// The next batch to be sent, if it is not larger than `room` and this lane is still the partition's. One request
-    /// gets one batch: a partition that came back to a lane may be in its list twice.
+    /// gets one batch: a partition may be in the list once more, as it came back to the lane, or as something was appended
+    /// since its batch was taken.
     pub(super) fn take(&self, lane: &Arc<LaneQueue>, room: usize, request: u64) -> Taken {
         let mut state = self.lock();
-        if state.request == request {
-            return Taken::Nothing;
-        }
         let here = matches!(&state.phase, Phase::Active(active) if Arc::ptr_eq(active, lane));
         match state.ledger.sendable() {
+            Some(_) if here && state.request == request => return Taken::Later,
             Some(parcel) if here && parcel.len() > room => return Taken::TooLarge,
             Some(_) if here => {}
             _ => {
@@ -377,6 +376,8 @@ pub(super) enum Taken {
         records: i32,
         more: bool,
     },
+    /// For another request than this one, which has a batch of the partition.
+    Later,
     TooLarge,
     Nothing,
 }

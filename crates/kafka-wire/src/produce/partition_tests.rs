@@ -90,6 +90,26 @@ async fn a_partition_that_came_back_to_its_lane_is_not_twice_in_a_request() {
 }
 
 #[tokio::test]
+async fn what_is_appended_while_a_request_is_gathered_goes_into_the_next_one() {
+    const REQUEST: u64 = u64::MAX;
+    let lane = Arc::new(LaneQueue::new(1, 0));
+    let partition = partition(1 << 20);
+    partition.resume(&lane).unwrap();
+    partition.append(batch(1)).await.unwrap();
+    assert_eq!(sends(&lane), 1);
+    assert_eq!(partition.answered(Ok(0)), Next::Nothing);
+    partition.append(batch(1)).await.unwrap();
+    assert_eq!(lane.gather_for(REQUEST, usize::MAX).entries.len(), 1);
+    // The request is not complete yet when another thread appends.
+    partition.append(batch(1)).await.unwrap();
+    assert_eq!(lane.gather_for(REQUEST, usize::MAX).entries.len(), 0);
+    assert_eq!(sends(&lane), 1);
+    // And nothing is left of it.
+    partition.append(batch(1)).await.unwrap();
+    assert_eq!((sends(&lane), sends(&lane)), (1, 0));
+}
+
+#[tokio::test]
 async fn a_failure_halts_the_partition_and_settling_lets_it_go_on_elsewhere() {
     let (lane, other) = (Arc::new(LaneQueue::new(1, 0)), Arc::new(LaneQueue::new(2, 0)));
     let partition = partition(1 << 20);

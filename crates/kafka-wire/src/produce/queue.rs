@@ -93,7 +93,11 @@ impl LaneQueue {
     /// Takes one batch of each partition whose turn it is, up to `most_bytes`, but at least one batch.
     pub(super) fn gather(self: &Arc<Self>, most_bytes: usize) -> Load {
         // 0 is what a partition has that was in no request.
-        let request = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
+        self.gather_for(REQUESTS.fetch_add(1, Ordering::Relaxed) + 1, most_bytes)
+    }
+
+    /// The content of the request with this number.
+    pub(super) fn gather_for(self: &Arc<Self>, request: u64, most_bytes: usize) -> Load {
         let mut taken: Vec<(ProduceEntry, Sent)> = Vec::new();
         let mut again = Vec::new();
         let mut bytes = 0usize;
@@ -123,6 +127,8 @@ impl LaneQueue {
                     };
                     taken.push((entry, sent));
                 }
+                // Its place in the list stays: nobody else would list it.
+                Taken::Later => again.push(partition),
                 Taken::Nothing => {}
                 Taken::TooLarge => {
                     // It is the first of the next request.
