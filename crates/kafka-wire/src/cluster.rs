@@ -83,7 +83,7 @@ impl Cluster {
         loop {
             match cluster.metadata_once(&TopicFilter::none()).await {
                 Ok(_) => return Ok(cluster),
-                Err(error @ Error::NotReady { .. }) => retry.pause(error).await?,
+                Err(error @ (Error::NotReady { .. } | Error::Kafka(_))) => retry.pause(error).await?,
                 Err(error) => return Err(error),
             }
         }

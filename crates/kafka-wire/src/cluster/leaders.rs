@@ -57,6 +57,8 @@ enum Source {
     Hint,
     /// The same, and what was tried on the strength of it has failed: whatever metadata say counts more.
     DoubtedHint,
+    /// Nobody: it turned out to be wrong, and the next look-up asks.
+    Forgotten,
 }
 
 /// Why the cache has no leader to offer.
@@ -94,6 +96,9 @@ impl LeaderCache {
         }
         let unknown = Missing::Answered(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         let partition = topic.partitions.get(&partition).ok_or(unknown)?;
+        if partition.source == Source::Forgotten {
+            return Err(Missing::NotAsked);
+        }
         let none = Missing::Answered(partition.error.unwrap_or(ErrorCode::LEADER_NOT_AVAILABLE));
         let node = partition.leader.ok_or(none)?;
         Ok(Leader {
@@ -142,16 +147,22 @@ impl LeaderCache {
         self.lock().topics.get(topic).map(|topic| topic.asked)
     }
 
-    /// Drops a leader that turned out to be none, so that the next look-up asks. A newer one stays.
+    /// Drops a leader that turned out to be none, so that the next look-up asks. A newer one stays, and so does what is known
+    /// of the topic's other partitions.
     pub(super) fn forget(&self, partition: &TopicPartition, wrong: Leader) {
         let mut state = self.lock();
         if let Some(topic) = state.topics.get_mut(&partition.topic)
-            && topic
-                .partitions
-                .get(&partition.partition)
-                .is_some_and(|known| known.leader == Some(wrong.node) && known.epoch == wrong.epoch)
+            && let Some(known) = topic.partitions.get_mut(&partition.partition)
+            && known.leader == Some(wrong.node)
+            && known.epoch == wrong.epoch
         {
-            state.topics.remove(&partition.topic);
+            // Without the epoch: that of a topic which is created anew begins again, and old brokers tell no ids.
+            *known = Partition {
+                leader: None,
+                epoch: None,
+                error: None,
+                source: Source::Forgotten,
+            };
         }
     }
 

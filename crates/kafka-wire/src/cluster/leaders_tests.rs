@@ -143,3 +143,32 @@ fn only_hints_are_put_in_doubt() {
     // Nothing there, nothing to doubt.
     LeaderCache::default().doubt_hint(&at());
 }
+
+#[test]
+fn a_leader_that_is_forgotten_takes_nothing_along_that_is_known_of_other_partitions() {
+    let both = |epochs: [i32; 2]| {
+        let mut metadata = told(1, epochs[0]);
+        let topic = metadata.topics.get_mut("t").unwrap();
+        let mut other = topic.partitions[&0].clone();
+        other.leader_epoch = Some(epochs[1]);
+        topic.partitions.insert(1, other);
+        metadata
+    };
+    let cache = cache(&both([5, 5]));
+    let epoch = |partition| cache.get("t", partition).map(|leader| leader.epoch.unwrap());
+    let wrong = cache.get("t", 0).unwrap();
+    cache.forget(
+        &at(),
+        Leader {
+            epoch: Some(4),
+            ..wrong
+        },
+    );
+    assert_eq!((epoch(0), epoch(1)), (Ok(5), Ok(5)));
+    cache.forget(&at(), wrong);
+    assert_eq!((epoch(0), epoch(1)), (Err(Missing::NotAsked), Ok(5)));
+    assert!(!cache.take_hint(&at(), &hint(2, 9)));
+    // A broker that has not heard of the last elections. Of what was forgotten it is believed.
+    cache.update(&both([4, 4]), Instant::now());
+    assert_eq!((epoch(0), epoch(1)), (Ok(4), Ok(5)));
+}

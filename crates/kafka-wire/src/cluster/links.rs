@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -14,6 +15,8 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(super) struct Links {
     bootstrap: Vec<BrokerAddress>,
+    /// Which of them is tried first, counted on and on.
+    first: AtomicUsize,
     dialer: Dialer,
     state: Mutex<State>,
     /// Held while the bootstrap list is tried, so that this happens once at a time.
@@ -61,6 +64,7 @@ impl Links {
     pub(super) fn new(config: &ClusterConfig, secured: Secured) -> Result<Self, Error> {
         Ok(Self {
             bootstrap: config.addresses()?,
+            first: AtomicUsize::new(0),
             dialer: Dialer::new(config, secured),
             state: Mutex::default(),
             bootstrap_slot: Slot::default(),
@@ -81,6 +85,15 @@ impl Links {
         let State { brokers, slots } = &mut *state;
         let before = std::mem::replace(brokers, addresses.collect());
         slots.retain(|(node, ..), _| brokers.contains_key(node) && brokers.get(node) == before.get(node));
+    }
+
+    /// Forgets the brokers, which told that they are not those of this cluster any more. The server of the bootstrap list that
+    /// is connected may be one of them: next time another one is tried first.
+    pub(super) async fn start_again(&self) {
+        self.set_brokers(&BTreeMap::new());
+        if self.bootstrap_slot.lock().await.link.take().is_some() {
+            self.first.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of where one broker is. When it has moved, the connections to where it was are forgotten.
@@ -189,7 +202,9 @@ impl Links {
             return Ok(link);
         }
         let mut failures = Vec::new();
-        for address in &self.bootstrap {
+        let first = self.first.load(Ordering::Relaxed) % self.bootstrap.len().max(1);
+        let (later, sooner) = self.bootstrap.split_at(first);
+        for address in sooner.iter().chain(later) {
             let label: Arc<str> = format!("bootstrap server {address}").into();
             match self.dialer.dial(address, &label).await {
                 Ok(link) => {

@@ -1,6 +1,6 @@
 //! Reading metadata, with questions of many callers put into one request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::{Instant, sleep_until};
@@ -39,7 +39,7 @@ impl Cluster {
             .await?;
         if let Some(code) = ErrorCode::new(response.error_code) {
             if code == ErrorCode::REBOOTSTRAP_REQUIRED {
-                self.inner.links.set_brokers(&BTreeMap::new());
+                self.inner.links.start_again().await;
             }
             return Err(Error::kafka(code, MetadataRequest::NAME, link.broker(), ""));
         }

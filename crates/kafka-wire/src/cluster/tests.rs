@@ -78,6 +78,10 @@ impl Pair {
     }
 
     async fn cluster(&self) -> Cluster {
+        Cluster::connect(self.config()).await.unwrap()
+    }
+
+    fn config(&self) -> ClusterConfig {
         let mut config = ClusterConfig::new([self.brokers[0].server()]);
         config.retry_backoff = Duration::from_millis(5);
         config.retry_backoff_max = Duration::from_millis(20);
@@ -85,7 +89,7 @@ impl Pair {
         config.unknown_topic_grace = Duration::from_millis(200);
         config.request_timeout = Duration::from_secs(2);
         config.metadata_min_age = Duration::from_millis(10);
-        Cluster::connect(config).await.unwrap()
+        config
     }
 
     fn count<R: crate::connection::Api>(&self) -> usize {
@@ -423,6 +427,24 @@ async fn a_client_that_is_told_to_start_again_goes_back_to_the_bootstrap_list() 
     }
     assert_eq!(pair.count::<MetadataRequest>(), 3);
     assert_eq!(server.count::<MetadataRequest>(), 4);
+}
+
+#[tokio::test]
+async fn a_bootstrap_server_that_says_to_start_again_is_not_the_next_one_to_be_asked() {
+    let stale = FakeBroker::start(|seen| {
+        let stale = MetadataResponse::default().with_error_code(129);
+        match seen.is::<MetadataRequest>() {
+            true => seen.answer(&stale),
+            false => seen.answer(&all_versions()),
+        }
+    })
+    .await;
+    let pair = Pair::start(|_, _, _| None).await;
+    let mut config = pair.config();
+    config.bootstrap.insert(0, stale.server());
+    let cluster = Cluster::connect(config).await.unwrap();
+    assert_eq!(cluster.nodes(), [1, 2]);
+    assert_eq!(stale.count::<MetadataRequest>(), 1);
 }
 
 /// Whatever a caller may want to spawn has to be `Send`; this is checked when it compiles.
