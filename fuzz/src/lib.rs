@@ -19,7 +19,7 @@ pub use batches::{batch, slab};
 pub use codecs::{gzip, lz4, snappy, zstd};
 pub use documents::{manifest, mapping};
 pub use legacy::legacy;
-pub use network::{fetch, frame, produce, response};
+pub use network::{fetch, frame, login, produce, response};
 pub use segments::segment;
 pub use transcoding::transcode;
 
@@ -27,7 +27,7 @@ pub use transcoding::transcode;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the folder of the corpus and the program are called the same.
-pub const ALL: [(&str, Target); 15] = [
+pub const ALL: [(&str, Target); 16] = [
     ("batch", batch),
     ("slab", slab),
     ("transcode", transcode),
@@ -38,6 +38,7 @@ pub const ALL: [(&str, Target); 15] = [
     ("zstd", zstd),
     ("frame", frame),
     ("response", response),
+    ("login", login),
     ("fetch", fetch),
     ("produce", produce),
     ("segment", segment),

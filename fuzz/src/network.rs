@@ -85,3 +85,20 @@ pub fn produce(data: &[u8]) {
     );
     fuzzing::produce_response_is_read_as_it_was_written(version, body);
 }
+
+/// Base64 of a few bytes, a few of its fields, and what is told of them.
+const SPOKEN: usize = 64;
+
+/// What a broker says in a login: messages with a zero between them. And what a token says of itself.
+pub fn login(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mechanism = input.u8();
+    let messages: Vec<&[u8]> = input.rest.split(|byte| *byte == 0).collect();
+    bounded(
+        || fuzzing::login(mechanism, &messages),
+        |_| (16 << 10) + SPOKEN * input.rest.len(),
+    );
+    if let Ok(token) = std::str::from_utf8(input.rest) {
+        fuzzing::lifetime_of_token(token);
+    }
+}

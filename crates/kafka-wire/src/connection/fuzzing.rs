@@ -3,14 +3,19 @@
 use std::fmt::Debug;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ConsumerGroupDescribeRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
-    InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SaslAuthenticateRequest,
-    SaslHandshakeRequest,
+    AlterShareGroupOffsetsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteShareGroupOffsetsRequest,
+    DeleteTopicsRequest, DescribeAclsRequest, DescribeClientQuotasRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeProducersRequest, DescribeShareGroupOffsetsRequest,
+    DescribeUserScramCredentialsRequest, FetchRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, ProduceRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
+    ShareGroupDescribeRequest, WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
@@ -24,6 +29,7 @@ use crate::fetch::response::{
 };
 use crate::hint::{CurrentLeader, NodeEndpoint};
 use crate::produce::{request, response::ProduceResponse};
+use crate::sasl::fuzzing as sasl;
 use crate::transactions::AbortedTransaction;
 
 /// Reads the frames of `stream`, none longer than `limit`, and shows each to `see`; returns why it ended.
@@ -39,7 +45,7 @@ pub fn frames(stream: &[u8], limit: usize, mut see: impl FnMut(&[u8])) -> String
     }
 }
 
-/// Decodes `body` as the response to one of several requests. What can be decoded, and is written again, must be read as
+/// Decodes `body` as the response to one of the requests that there are besides Fetch and Produce. What can be decoded, and is written again, must be read as
 /// the same message.
 ///
 /// It is read again without our guard: that may refuse what is written, as a tagged field with a number that could be a
@@ -56,6 +62,10 @@ pub fn response(api: u8, version: i16, body: Bytes) -> bool {
         DescribeConfigsRequest DescribeGroupsRequest FindCoordinatorRequest InitProducerIdRequest
         ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
         OffsetForLeaderEpochRequest SaslHandshakeRequest SaslAuthenticateRequest
+        DeleteTopicsRequest WriteTxnMarkersRequest DescribeAclsRequest CreatePartitionsRequest
+        DeleteGroupsRequest IncrementalAlterConfigsRequest OffsetDeleteRequest DescribeClientQuotasRequest
+        DescribeUserScramCredentialsRequest DescribeProducersRequest ShareGroupDescribeRequest
+        DescribeShareGroupOffsetsRequest AlterShareGroupOffsetsRequest DeleteShareGroupOffsetsRequest
     }
 }
 
@@ -80,6 +90,17 @@ where
         assert!(again.is_empty(), "more was written than is read");
     }
     true
+}
+
+/// Gives the messages of a broker to a mechanism of logging in, which it names by a number, one after the other. Returns whether
+/// the login is complete.
+pub fn login(mechanism: u8, messages: &[&[u8]]) -> bool {
+    sasl::login(mechanism, messages)
+}
+
+/// How long a token says that it is good, from the beginning of time.
+pub fn lifetime_of_token(token: &str) -> Option<Duration> {
+    sasl::lifetime(token)
 }
 
 /// Parses `body` as the response to a Fetch request for so many partitions. Returns the slabs of records.

@@ -5,6 +5,8 @@
 
 mod command;
 mod endpoint;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod iam;
 mod jwt;
 mod keeper;

@@ -95,7 +95,7 @@ impl ScramExchange {
         Ok(Self::with_nonce(login, hash, STANDARD.encode(nonce)))
     }
 
-    fn with_nonce(login: &Password, hash: Hash, nonce: String) -> Self {
+    pub(super) fn with_nonce(login: &Password, hash: Hash, nonce: String) -> Self {
         Self {
             hash,
             username: login.username.clone(),
