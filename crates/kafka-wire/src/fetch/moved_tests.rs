@@ -14,12 +14,12 @@ use kafka_protocol::messages::{
 };
 
 use super::*;
-use crate::fetch::cursor::tests::{builder, filled};
 use crate::budget::ByteBudget;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
 use crate::connection::{Api, text, topic_name};
 use crate::fetch::FetchEventKind;
+use crate::fetch::cursor::tests::{builder, filled};
 
 const TOPIC_ID: &str = "07070707-0707-0707-0707-070707070707";
 /// Offsets of the log: so many batches of one record.

@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 
+use kafka_wire::batch::ProducePatch;
 use kafka_wire::{Producer, ProducerOptions};
 
 use crate::raw::producer_id;
 use crate::support::{Broker, KEEP, PRODUCER_EXPIRY_MS, eventually, now, sequenced, shared};
 
+const INVALID_PRODUCER_EPOCH: i16 = 47;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 
 pub(crate) async fn duplicates_are_recognised(broker: &Broker) {
@@ -37,6 +39,45 @@ pub(crate) async fn duplicates_are_recognised(broker: &Broker) {
 #[tokio::test]
 async fn a_duplicate_of_the_last_five_batches_gets_its_first_offset_and_an_older_one_or_a_gap_is_refused() {
     duplicates_are_recognised(shared().await).await;
+}
+
+/// A producer without transactions may go on with the next epoch without asking anybody (KIP-360).
+pub(crate) async fn epochs_are_bumped_by_the_client(broker: &Broker) {
+    let topic = "facts-epoch-bump";
+    broker.create(topic, KEEP).await;
+    let (old, time) = (producer_id(broker).await, now());
+    let new = ProducePatch {
+        producer_epoch: old.producer_epoch + 1,
+        ..old
+    };
+    for sequence in 0..2 {
+        let batch = sequenced(old, sequence, time);
+        assert_eq!(broker.append(topic, &batch).await, i64::from(sequence));
+    }
+    for sequence in [1, 2, 9] {
+        let ahead = sequenced(new, sequence, time).bytes;
+        assert_eq!(
+            broker.refusal(topic, &ahead).await,
+            OUT_OF_ORDER_SEQUENCE_NUMBER,
+            "sequence {sequence}"
+        );
+    }
+    assert_eq!(broker.append(topic, &sequenced(new, 0, time)).await, 2);
+    // What the old epoch had on its way: the next batch, and one that was appended before.
+    for sequence in [2, 1] {
+        let late = sequenced(old, sequence, time).bytes;
+        assert_eq!(
+            broker.refusal(topic, &late).await,
+            INVALID_PRODUCER_EPOCH,
+            "sequence {sequence}"
+        );
+    }
+    assert_eq!(broker.append(topic, &sequenced(new, 1, time)).await, 3);
+}
+
+#[tokio::test]
+async fn an_epoch_that_the_client_bumped_begins_at_sequence_0_and_fences_the_one_before() {
+    epochs_are_bumped_by_the_client(shared().await).await;
 }
 
 pub(crate) async fn strangers_start_anywhere(broker: &Broker) {

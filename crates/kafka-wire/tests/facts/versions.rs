@@ -18,6 +18,7 @@ async fn facts_of_every_release(broker: &Broker, highest: i16) {
     appending::wrong_deltas_are_not_noticed(broker).await;
     appending::two_batches_are_refused(broker).await;
     idempotence::duplicates_are_recognised(broker).await;
+    idempotence::epochs_are_bumped_by_the_client(broker).await;
     idempotence::strangers_start_anywhere(broker).await;
     logs::fillers_move_the_log_start(broker).await;
     markers::markers_fill_offsets(broker).await;
