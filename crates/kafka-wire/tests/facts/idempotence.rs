@@ -4,10 +4,12 @@ use std::cell::Cell;
 
 use kafka_wire::batch::ProducePatch;
 use kafka_wire::{Producer, ProducerOptions};
+use testkit::{RequestFault, Rule, api_key};
 
 use crate::raw::producer_id;
 use crate::support::{Broker, KEEP, PRODUCER_EXPIRY_MS, eventually, now, sequenced, shared};
 
+const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 
@@ -128,7 +130,17 @@ pub(crate) async fn our_producer_gets_an_id(broker: &Broker) {
 }
 
 #[tokio::test]
-async fn a_broker_that_was_just_started_gives_a_producer_id() {
-    let broker = Broker::start(testkit::ClusterOptions::new()).await;
+async fn a_broker_that_was_just_started_gives_a_producer_id_and_is_asked_again_while_it_loads() {
+    let broker = Broker::start(testkit::ClusterOptions::new().proxied()).await;
+    let proxy = broker.kafka.proxy(0).unwrap();
+    // Correlation id, tags and throttle time come before the error code.
+    let loading = proxy.add(Rule::request(
+        api_key::INIT_PRODUCER_ID,
+        RequestFault::alter_response(|payload| {
+            payload[9..11].copy_from_slice(&COORDINATOR_LOAD_IN_PROGRESS.to_be_bytes());
+        }),
+    ));
     our_producer_gets_an_id(&broker).await;
+    assert_eq!(loading.hits(), 1);
+    assert!(proxy.requests(api_key::INIT_PRODUCER_ID) > 1);
 }
