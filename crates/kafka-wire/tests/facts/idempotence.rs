@@ -94,9 +94,7 @@ async fn a_producer_that_the_partition_does_not_know_may_start_at_any_sequence()
     strangers_start_anywhere(shared().await).await;
 }
 
-#[tokio::test]
-async fn a_producer_of_old_records_is_forgotten_and_its_batch_is_appended_again() {
-    let broker = shared().await;
+pub(crate) async fn producers_are_forgotten_by_record_time(broker: &Broker) {
     broker.create("facts-forgotten", KEEP).await;
     broker.create("facts-remembered", KEEP).await;
     let producer = producer_id(broker).await;
@@ -120,6 +118,37 @@ async fn a_producer_of_old_records_is_forgotten_and_its_batch_is_appended_again(
         broker.append("facts-remembered", &recent).await,
         0,
         "the expiry goes by the time of the records"
+    );
+}
+
+#[tokio::test]
+async fn a_producer_of_old_records_is_forgotten_and_its_batch_is_appended_again() {
+    producers_are_forgotten_by_record_time(shared().await).await;
+}
+
+/// Where the memory is only looked through every ten minutes: a restart forgets as well.
+pub(crate) async fn a_restart_forgets_by_record_time(broker: &Broker) {
+    broker.create("facts-restart-old", KEEP).await;
+    broker.create("facts-restart-recent", KEEP).await;
+    let producer = producer_id(broker).await;
+    let recent = sequenced(producer, 0, now());
+    let old = sequenced(producer, 0, now() - 2 * PRODUCER_EXPIRY_MS);
+    for (topic, batch) in [("facts-restart-recent", &recent), ("facts-restart-old", &old)] {
+        assert_eq!(broker.append(topic, batch).await, 0);
+        assert_eq!(broker.append(topic, batch).await, 0, "remembered");
+    }
+    broker.kafka.restart_broker(0).await.unwrap();
+    for topic in ["facts-restart-recent", "facts-restart-old"] {
+        eventually("the partition has a leader again", || async {
+            broker.java.end_offset(topic, 0).await.is_ok()
+        })
+        .await;
+    }
+    assert_eq!(broker.append("facts-restart-recent", &recent).await, 0);
+    assert_eq!(
+        broker.append("facts-restart-old", &old).await,
+        1,
+        "it was appended a second time"
     );
 }
 
