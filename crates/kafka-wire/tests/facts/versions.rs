@@ -28,6 +28,8 @@ async fn facts_of_every_release(broker: &Broker, highest: i16, protocols: &[Grou
     idempotence::strangers_start_anywhere(broker).await;
     logs::fillers_move_the_log_start(broker).await;
     markers::markers_fill_offsets(broker).await;
+    // Releases from 4.0 on have others.
+    markers::markers_in_versions(broker, 0..=1).await;
     markers::look_ups_by_time_land_early(broker).await;
     commits::commits_of_non_members(broker, protocols).await;
     commits::what_is_checked(broker).await;
