@@ -3,7 +3,8 @@
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::{GroupId, OffsetCommitRequest, TopicName};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use testkit::{GroupProtocol, GroupRead};
 
@@ -45,6 +46,23 @@ async fn commit(
             code => return code,
         }
     }
+}
+
+/// The offset and the metadata of a group's position in partition 0, which clients hide when it is negative.
+async fn stored(broker: &Broker, group: &str, topic: &str) -> (i64, String) {
+    let topic = OffsetFetchRequestTopic::default()
+        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_partition_indexes(vec![0]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_topics(Some(vec![topic]));
+    let response = call(broker, 7, &request).await;
+    let position = &response.topics[0].partitions[0];
+    assert_eq!((response.error_code, position.error_code), (0, 0));
+    (
+        position.committed_offset,
+        position.metadata.as_ref().unwrap().to_string(),
+    )
 }
 
 async fn topic(broker: &Broker, name: &str) {
@@ -108,7 +126,12 @@ pub(crate) async fn what_is_checked(broker: &Broker) {
         broker.java.committed("facts-checked").await.unwrap()[0].offset,
         1_000_000
     );
-    assert_eq!(commit("facts-checked", 0, -5, "").await, 0, "negative");
+    assert_eq!(commit("facts-checked", 0, -5, "bad").await, 0, "negative");
+    assert_eq!(
+        stored(broker, "facts-checked", "facts-checked").await,
+        (-5, "bad".to_owned()),
+        "it replaces the position before"
+    );
     assert_eq!(
         commit("facts-nowhere", 0, 1, "").await,
         UNKNOWN_TOPIC_OR_PARTITION

@@ -10,17 +10,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::raw::{connect, frame};
 use crate::support::{Broker, KEEP, batch, now};
 
-/// The last one before topics go by id.
-const VERSION: i16 = 8;
+/// The last one without tagged fields.
+pub(crate) const VERSION: i16 = 8;
 const REQUESTS: i32 = 50;
 
-fn produce(topic: &str) -> ProduceRequest {
+/// One record for partition 0 of a topic.
+pub(crate) fn produce(topic: &str, acks: i16) -> ProduceRequest {
     let partition = PartitionProduceData::default().with_records(Some(batch(&[now()]).bytes));
     let topic = TopicProduceData::default()
         .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
         .with_partition_data(vec![partition]);
     ProduceRequest::default()
-        .with_acks(-1)
+        .with_acks(acks)
         .with_timeout_ms(30_000)
         .with_topic_data(vec![topic])
 }
@@ -30,14 +31,14 @@ pub(crate) async fn an_end_is_seen_behind_all_requests(broker: &Broker) {
     let topic = "facts-ending";
     broker.create(topic, KEEP).await;
     let mut socket = connect(broker).await;
-    let first = frame(VERSION, 0, &produce(topic));
+    let first = frame(VERSION, 0, &produce(topic, -1));
     socket.write_all(&first).await.unwrap();
     let length = socket.read_u32().await.unwrap();
     socket.read_exact(&mut vec![0; length as usize]).await.unwrap();
 
     broker.kafka.pause_broker(0).await.unwrap();
     for correlation_id in 1..=REQUESTS {
-        let request = frame(VERSION, correlation_id, &produce(topic));
+        let request = frame(VERSION, correlation_id, &produce(topic, -1));
         socket.write_all(&request).await.unwrap();
     }
     socket.shutdown().await.unwrap();

@@ -5,9 +5,7 @@ use kafka_wire::{IsolationLevel, OffsetSpec};
 
 use crate::support::{Broker, KEEP, batch, eventually, now, shared, tp};
 
-#[tokio::test]
-async fn one_fetch_returns_data_of_one_segment_at_most() {
-    let broker = shared().await;
+pub(crate) async fn fetches_end_with_the_segment(broker: &Broker) {
     broker.create("facts-one-segment", KEEP).await;
     // A segment ends when a record comes that is so much younger than its first one.
     let configs = [("retention.ms", "-1"), ("segment.ms", "60000")];
@@ -27,8 +25,11 @@ async fn one_fetch_returns_data_of_one_segment_at_most() {
 }
 
 #[tokio::test]
-async fn retention_deletes_old_records_soon_after_they_are_written() {
-    let broker = shared().await;
+async fn one_fetch_returns_data_of_one_segment_at_most() {
+    fetches_end_with_the_segment(shared().await).await;
+}
+
+pub(crate) async fn retention_goes_by_record_time(broker: &Broker) {
     let configs = [("retention.ms", "3600000")];
     broker.create("facts-retention", &configs).await;
     broker
@@ -40,6 +41,11 @@ async fn retention_deletes_old_records_soon_after_they_are_written() {
     .await;
     let recent = batch(&[now()]);
     assert_eq!(broker.append("facts-retention", &recent).await, 1);
+}
+
+#[tokio::test]
+async fn retention_deletes_old_records_soon_after_they_are_written() {
+    retention_goes_by_record_time(shared().await).await;
 }
 
 pub(crate) async fn fillers_move_the_log_start(broker: &Broker) {

@@ -9,6 +9,7 @@ mod appending;
 mod commits;
 mod endings;
 mod idempotence;
+mod leaders;
 mod logs;
 mod markers;
 mod negotiation;

@@ -1,18 +1,22 @@
 //! Transaction markers of transactions that never were: what fills gaps of offsets.
 
+use std::ops::RangeInclusive;
+
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
-use kafka_protocol::messages::{TopicName, WriteTxnMarkersRequest};
+use kafka_protocol::messages::{ApiVersionsRequest, TopicName, WriteTxnMarkersRequest};
 use kafka_protocol::protocol::StrBytes;
 use kafka_wire::IsolationLevel;
+use testkit::api_key;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::raw::{call, producer_id};
+use crate::raw::{call, connect, frame, producer_id};
 use crate::support::{Broker, KEEP, batch, now, shared, tp};
 
 /// The version that all supported releases have.
 const VERSION: i16 = 1;
 
-/// Writes so many markers into partition 0 with one request.
-async fn write(broker: &Broker, topic: &str, count: usize) {
+/// A request to write so many markers into partition 0.
+async fn request(broker: &Broker, topic: &str, count: usize) -> WriteTxnMarkersRequest {
     let producer = producer_id(broker).await;
     let topic = WritableTxnMarkerTopic::default()
         .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
@@ -23,7 +27,12 @@ async fn write(broker: &Broker, topic: &str, count: usize) {
         .with_transaction_result(false)
         .with_topics(vec![topic])
         .with_coordinator_epoch(0);
-    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker; count]);
+    WriteTxnMarkersRequest::default().with_markers(vec![marker; count])
+}
+
+/// Writes so many markers into partition 0 with one request.
+async fn write(broker: &Broker, topic: &str, count: usize) {
+    let request = request(broker, topic, count).await;
     let response = call(broker, VERSION, &request).await;
     let codes: Vec<_> = (response.markers.iter())
         .flat_map(|marker| &marker.topics)
@@ -34,6 +43,71 @@ async fn write(broker: &Broker, topic: &str, count: usize) {
         !codes.is_empty() && codes.iter().all(|code| *code == 0),
         "{codes:?}"
     );
+}
+
+/// A request of one marker in version 0, which has no compact lengths and no tags, and which nobody else here writes.
+fn in_version_0(request: &WriteTxnMarkersRequest) -> Vec<u8> {
+    let marker = &request.markers[0];
+    let topic = marker.topics[0].name.as_bytes();
+    let mut payload = api_key::WRITE_TXN_MARKERS.to_be_bytes().to_vec();
+    payload.extend(b"\0\0\0\0\0\x07\0\x05facts");
+    payload.extend(1_i32.to_be_bytes());
+    payload.extend(marker.producer_id.0.to_be_bytes());
+    payload.extend(marker.producer_epoch.to_be_bytes());
+    payload.push(0);
+    payload.extend(1_i32.to_be_bytes());
+    payload.extend(i16::try_from(topic.len()).unwrap().to_be_bytes());
+    payload.extend(topic);
+    payload.extend(1_i32.to_be_bytes());
+    payload.extend(0_i32.to_be_bytes());
+    payload.extend(marker.coordinator_epoch.to_be_bytes());
+    let length = u32::try_from(payload.len()).unwrap();
+    [&length.to_be_bytes()[..], &payload].concat()
+}
+
+/// A request of one marker in version 2, which adds the version of transactions behind the coordinator's epoch.
+fn in_version_2(request: &WriteTxnMarkersRequest) -> Vec<u8> {
+    let mut frame = frame(VERSION, 7, request);
+    frame[7] = 2;
+    // The marker's tags and those of the request are last.
+    frame.insert(frame.len() - 2, 0);
+    frame[3] += 1;
+    frame
+}
+
+/// A broker takes markers in all versions that it offers, which are these.
+pub(crate) async fn markers_in_versions(broker: &Broker, offered: RangeInclusive<i16>) {
+    let topic = "facts-marker-versions";
+    broker.create(topic, KEEP).await;
+    let apis = call(broker, 0, &ApiVersionsRequest::default()).await.api_keys;
+    let own = apis.iter().find(|api| api.api_key == api_key::WRITE_TXN_MARKERS);
+    let own = own.unwrap();
+    assert_eq!(own.min_version..=own.max_version, offered);
+    for version in offered {
+        let before = broker.java.end_offset(topic, 0).await.unwrap();
+        let request = request(broker, topic, 1).await;
+        let sent = match version {
+            0 => in_version_0(&request),
+            VERSION => frame(VERSION, 7, &request),
+            2 => in_version_2(&request),
+            _ => panic!("version {version} is not known"),
+        };
+        let mut socket = connect(broker).await;
+        socket.write_all(&sent).await.unwrap();
+        let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
+        socket.read_exact(&mut answer).await.unwrap();
+        // The code is last, but for the tags of partition, topic, marker and response.
+        let tags = if version == 0 { 0 } else { 4 };
+        let code = &answer[answer.len() - tags - 2..answer.len() - tags];
+        assert_eq!((&answer[..4], code), (&[0, 0, 0, 7][..], &[0, 0][..]));
+        let end = broker.java.end_offset(topic, 0).await.unwrap();
+        assert_eq!(end, before + 1, "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn markers_are_taken_in_all_versions_that_are_offered() {
+    markers_in_versions(shared().await, 1..=2).await;
 }
 
 pub(crate) async fn markers_fill_offsets(broker: &Broker) {

@@ -32,7 +32,18 @@ pub(crate) async fn connect(broker: &Broker) -> TcpStream {
 
 /// Sends a request to the only broker.
 pub(crate) async fn call<R: Request>(broker: &Broker, version: i16, request: &R) -> R::Response {
-    let mut socket = connect(broker).await;
+    call_one(broker, 0, version, request).await
+}
+
+/// Sends a request to one broker of several.
+pub(crate) async fn call_one<R: Request>(
+    broker: &Broker,
+    index: usize,
+    version: i16,
+    request: &R,
+) -> R::Response {
+    let address = &broker.kafka.bootstrap_servers()[index];
+    let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(&frame(version, 7, request)).await.unwrap();
     let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
     socket.read_exact(&mut answer).await.unwrap();

@@ -28,13 +28,18 @@ pub(crate) async fn shared() -> &'static Broker {
     static SHARED: OnceCell<Broker> = OnceCell::const_new();
     SHARED
         .get_or_init(|| async {
-            let options = ClusterOptions::new()
-                .quick_retention()
-                .property("producer.id.expiration.ms", PRODUCER_EXPIRY_MS)
-                .property("producer.id.expiration.check.interval.ms", 500);
+            let options = forgetting(ClusterOptions::new());
             Broker::start(options).await
         })
         .await
+}
+
+/// Retention is quick, and so is the forgetting of producers.
+pub(crate) fn forgetting(options: ClusterOptions) -> ClusterOptions {
+    options
+        .quick_retention()
+        .property("producer.id.expiration.ms", PRODUCER_EXPIRY_MS)
+        .property("producer.id.expiration.check.interval.ms", 500)
 }
 
 impl Broker {
