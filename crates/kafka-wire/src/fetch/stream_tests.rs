@@ -18,12 +18,12 @@ use kafka_protocol::messages::{
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::fetch::cursor::tests::{builder, filled};
 use crate::budget::ByteBudget;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
 use crate::connection::{Api, text, topic_name};
 use crate::error::{Error, ErrorCode};
+use crate::fetch::cursor::tests::{builder, filled};
 use crate::problem::PartitionProblem;
 use crate::retry::Verdict;
 
@@ -177,7 +177,9 @@ impl Leader {
             answer.diverging_epoch = EpochEndOffset::default().with_epoch(4).with_end_offset(1);
         } else if code == 0 && asked.fetch_offset < END {
             let first = self.only_the_first.load(SeqCst);
-            let mut records = filled(builder(if first { 0 } else { asked.fetch_offset }, epoch), 2).bytes.to_vec();
+            let mut records = filled(builder(if first { 0 } else { asked.fetch_offset }, epoch), 2)
+                .bytes
+                .to_vec();
             if let Some(alter) = *self.alter.lock().unwrap() {
                 alter(&mut records);
             }
