@@ -1,16 +1,17 @@
 //! Three brokers that come and go while partitions are read and written.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_wire::batch::{Codec, LogEntry};
 use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions};
-use testkit::{ClusterOptions, api_key};
+use testkit::{ClusterOptions, DEFAULT_KAFKA_VERSION, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, write};
+use crate::support::{Bench, batch, batches, holds_exactly_once, options, read, write};
 
 const PARTITIONS: i32 = 6;
 /// While brokers are away much is appended, and a busy machine takes its time to write it.
@@ -19,30 +20,23 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Three brokers, for one test at a time.
 pub(crate) async fn three() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
-    let start = || async {
-        let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
-        let options = ClusterOptions::new()
-            .brokers(3)
-            .proxied()
-            .property("min.insync.replicas", 2)
-            .property("replica.selector.class", near);
-        let options = (0..3).fold(options, |options, broker| {
-            options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
-        });
-        Mutex::new(Bench::start(options).await)
-    };
+    let start = || async { Mutex::new(start(DEFAULT_KAFKA_VERSION).await) };
     BENCH.get_or_init(start).await.lock().await
 }
 
-async fn create(bench: &Bench, topic: &str, partitions: i32) {
-    bench
-        .java
-        .create_replicated_topic(topic, partitions, 3, KEEP)
-        .await
-        .unwrap();
-    for partition in 0..partitions {
-        bench.java.end_offset(topic, partition).await.unwrap();
-    }
+/// Starts three brokers of a release, each behind a proxy and in a rack of its own.
+pub(crate) async fn start(release: &str) -> Bench {
+    let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    let options = ClusterOptions::new()
+        .version(release)
+        .brokers(3)
+        .proxied()
+        .property("min.insync.replicas", 2)
+        .property("replica.selector.class", near);
+    let options = (0..3).fold(options, |options, broker| {
+        options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
+    });
+    Bench::start(options).await
 }
 
 /// Writes all partitions of a topic until it is told to stop; then tells how many records each has.
@@ -147,7 +141,7 @@ impl Reading {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_while_partitions_are_written_and_read() {
     let bench = three().await;
-    create(&bench, "rolling", PARTITIONS).await;
+    bench.create("rolling", PARTITIONS).await;
     let writing = Writing::start(&bench, "rolling").await;
     let reading = Reading::start(&bench, "rolling").await;
     for broker in 0..3 {
@@ -161,7 +155,7 @@ async fn a_rolling_restart_while_partitions_are_written_and_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_in_the_same_rack_is_read_from() {
     let bench = three().await;
-    create(&bench, "near", 1).await;
+    bench.create("near", 1).await;
     bench
         .java
         .reassign_partition("near", 0, &[0, 1, 2])
@@ -192,7 +186,7 @@ async fn a_replica_in_the_same_rack_is_read_from() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_goes_away_is_left_for_the_leader() {
     let bench = three().await;
-    create(&bench, "near-and-gone", 1).await;
+    bench.create("near-and-gone", 1).await;
     let replicas = [0, 1, 2];
     bench
         .java
@@ -242,7 +236,7 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_hangs_makes_requests_time_out_at_the_broker() {
     let bench = three().await;
-    create(&bench, "half-replicated", 1).await;
+    bench.create("half-replicated", 1).await;
     let replicas = [0, 1, 2];
     bench
         .java
@@ -279,24 +273,28 @@ async fn a_follower_that_hangs_makes_requests_time_out_at_the_broker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_killed_one_after_the_other() {
-    let bench = three().await;
-    create(&bench, "murder", PARTITIONS).await;
-    let writing = Writing::start(&bench, "murder").await;
-    let reading = Reading::start(&bench, "murder").await;
-    for broker in 0..3 {
+    killed(&*three().await, 0..3).await;
+}
+
+/// Kills brokers one after the other, each of which leads partitions that are written and read.
+pub(crate) async fn killed(bench: &Bench, brokers: Range<usize>) {
+    bench.create("murder", PARTITIONS).await;
+    let writing = Writing::start(bench, "murder").await;
+    let reading = Reading::start(bench, "murder").await;
+    for broker in brokers {
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.kill_broker(broker).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.start_broker(broker).await.unwrap();
     }
-    let ends = writing.finish(&bench, "murder").await;
+    let ends = writing.finish(bench, "murder").await;
     reading.finish(ends).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_hangs_is_replaced() {
     let bench = three().await;
-    create(&bench, "frozen", PARTITIONS).await;
+    bench.create("frozen", PARTITIONS).await;
     let writing = Writing::start(&bench, "frozen").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     for broker in 0..2 {
@@ -312,7 +310,7 @@ async fn a_leader_that_hangs_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_replicas_are_waited_for() {
     let bench = three().await;
-    create(&bench, "lonely", 1).await;
+    bench.create("lonely", 1).await;
     let cluster = bench.connect().await;
     let mut options = ProducerOptions::default();
     options.request_timeout = Duration::from_secs(2);

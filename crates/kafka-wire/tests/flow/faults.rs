@@ -31,7 +31,7 @@ fn impatient() -> ProducerOptions {
 }
 
 /// Writes six partitions under a fault, and checks that it was met.
-async fn survives(topic: &str, bench: &Bench, rule: Rule) {
+pub(crate) async fn survives(topic: &str, bench: &Bench, rule: Rule) {
     bench.create(topic, 6).await;
     let cluster = bench.connect().await;
     let producer = Producer::start(&cluster, impatient()).await.unwrap();

@@ -9,7 +9,7 @@ use kafka_wire::{
 };
 use testkit::{Codec, ConsumeOptions, Generate, Isolation, ProduceRecord, ProducerOptions};
 
-use crate::support::{Read, options, read, read_one, seen, shared};
+use crate::support::{Bench, Read, options, read, read_one, seen, shared};
 
 const TIME: i64 = 1_700_000_000_000;
 
@@ -56,7 +56,11 @@ async fn every_codec_reads_as_the_java_consumer_sees_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aborted_transactions_are_left_out_and_counted() {
-    let bench = shared().await;
+    transactions(shared().await).await;
+}
+
+/// Transactions side by side that end in either way: what is read of them.
+pub(crate) async fn transactions(bench: &Bench) {
     let cluster = bench.connect().await;
     let topic = "transactions";
     bench.create(topic, 1).await;

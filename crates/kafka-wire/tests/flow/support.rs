@@ -28,12 +28,16 @@ impl Bench {
         Self { kafka, java }
     }
 
-    /// Creates a topic whose records stay, and waits until its leaders lead.
+    /// Creates a topic whose records stay, on as many brokers as there may be replicas, and waits until its leaders lead.
     ///
     /// Without the wait the Java producer may stall for ever: when a leader that does not know yet that it is one refuses
     /// the first batch and takes the second, the sequence numbers never fit again.
     pub(crate) async fn create(&self, topic: &str, partitions: i32) {
-        self.java.create_topic(topic, partitions, KEEP).await.unwrap();
+        let replicas = self.kafka.broker_count().min(3) as i16;
+        self.java
+            .create_replicated_topic(topic, partitions, replicas, KEEP)
+            .await
+            .unwrap();
         for partition in 0..partitions {
             self.java.end_offset(topic, partition).await.unwrap();
         }
