@@ -1,8 +1,6 @@
 //! Three brokers that come and go while partitions are read and written.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_wire::batch::{Codec, LogEntry};
@@ -12,10 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::support::{Bench, batch, batches, holds_exactly_once, options, read, write};
-
-const PARTITIONS: i32 = 6;
-/// While brokers are away much is appended, and a busy machine takes its time to write it.
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::writing::{PARTITIONS, PATIENCE, Writing};
 
 /// Three brokers, for one test at a time.
 pub(crate) async fn three() -> MutexGuard<'static, Bench> {
@@ -37,61 +32,6 @@ pub(crate) async fn start(release: &str) -> Bench {
         options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
     });
     Bench::start(options).await
-}
-
-/// Writes all partitions of a topic until it is told to stop; then tells how many records each has.
-struct Writing {
-    stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<i64>>,
-}
-
-impl Writing {
-    async fn start(bench: &Bench, topic: &'static str) -> Self {
-        let cluster = bench.connect().await;
-        let mut options = ProducerOptions::default();
-        options.request_timeout = Duration::from_secs(3);
-        let producer = Producer::start(&cluster, options).await.unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let writers = (0..PARTITIONS).map(|partition| {
-            let (producer, stop) = (producer.clone(), Arc::clone(&stop));
-            tokio::spawn(async move {
-                let mut writer = producer.partition(topic, partition, 0).await.unwrap();
-                for index in 0..100_000 {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    writer
-                        .append(batch(partition, index, 10, Codec::None))
-                        .await
-                        .unwrap();
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                writer.flush().await.unwrap()
-            })
-        });
-        let tasks = writers.collect();
-        Self { stop, tasks }
-    }
-
-    /// Ends the writing; checks that each record is there once. Returns the number of records of each partition.
-    async fn finish(self, bench: &Bench, topic: &str) -> Vec<i64> {
-        let finished = self.tasks.iter().any(JoinHandle::is_finished);
-        assert!(
-            !finished,
-            "the writing ended before what it was to be disturbed by"
-        );
-        self.stop.store(true, Ordering::Relaxed);
-        let mut ends = Vec::new();
-        for (partition, task) in self.tasks.into_iter().enumerate() {
-            let end = tokio::time::timeout(PATIENCE, task)
-                .await
-                .expect("an end")
-                .unwrap();
-            holds_exactly_once(bench, topic, partition as i32, end as usize).await;
-            ends.push(end);
-        }
-        ends
-    }
 }
 
 /// Reads all partitions of a topic while they are written; every batch has to come once, in order.
@@ -230,6 +170,49 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
         }
     }
     bench.kafka.start_broker(2).await.unwrap();
+}
+
+/// Its leader names it until it is out of sync, and then goes on without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_is_left_for_the_leader() {
+    let bench = three().await;
+    let topic = "near-and-hanging";
+    bench.create(topic, 1).await;
+    let replicas = [0, 1, 2];
+    bench.java.reassign_partition(topic, 0, &replicas).await.unwrap();
+    let cluster = bench.connect_with(Duration::from_secs(1)).await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    let mut writer = producer.partition(topic, 0, 0).await.unwrap();
+    let mut near = options();
+    near.rack = Some("rack-2".to_owned());
+    let asked = FetchPartition::new(topic, 0, 0).until(2000);
+    let mut stream = FetchStream::start(&cluster, [asked], near);
+    let mut next = 0;
+    for end in [1000, 2000] {
+        for index in (end - 1000) / 10..end / 10 {
+            let batch = batch(0, index, 10, Codec::None);
+            writer.append(batch).await.unwrap();
+        }
+        assert_eq!(writer.flush().await.unwrap(), end as i64);
+        while next < end as i64 {
+            let event = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
+            let event = event.expect("an event").expect("not the end");
+            let FetchEventKind::Batches(fetched) = event.kind else {
+                panic!("{event:?}")
+            };
+            for entry in &fetched.batches {
+                let LogEntry::Batch(batch) = entry else { panic!() };
+                assert_eq!(batch.header.base_offset, next);
+                next = batch.header.next_offset();
+            }
+        }
+        if end == 1000 {
+            bench.kafka.pause_broker(2).await.unwrap();
+        }
+    }
+    bench.kafka.resume_broker(2).await.unwrap();
 }
 
 /// The leader has the batch, and answers that its replicas have not: whether it stays is open.

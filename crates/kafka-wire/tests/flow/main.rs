@@ -37,3 +37,4 @@ mod support;
 mod topics;
 mod truncated;
 mod versions;
+mod writing;
