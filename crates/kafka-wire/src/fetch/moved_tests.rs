@@ -6,11 +6,15 @@ use std::time::Duration;
 use kafka_protocol::messages::fetch_response::{
     FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse,
+    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse,
 };
 
 use super::*;
@@ -20,6 +24,9 @@ use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
 use crate::connection::{Api, text, topic_name};
 use crate::fetch::FetchEventKind;
 use crate::fetch::cursor::tests::{builder, filled};
+
+#[path = "follower_tests.rs"]
+mod followers;
 
 const TOPIC_ID: &str = "07070707-0707-0707-0707-070707070707";
 /// Offsets of the log: so many batches of one record.
@@ -44,6 +51,8 @@ struct World {
     /// Whether the answer says where the leader listens.
     tells_addresses: bool,
     refusals: i32,
+    /// What followers do.
+    followers: Option<followers::Script>,
 }
 
 struct Pair {
@@ -63,6 +72,7 @@ impl Pair {
             names: |world, _, _| Some(world.leader),
             tells_addresses: true,
             refusals: 0,
+            followers: None,
         };
         change(&mut world);
         let world = Arc::new(Mutex::new(world));
@@ -75,37 +85,44 @@ impl Pair {
         Self { brokers, world }
     }
 
-    async fn stream(&self) -> FetchStream {
+    fn config(&self) -> ClusterConfig {
         let mut config = ClusterConfig::new([self.brokers[0].server()]);
         config.retry_backoff = Duration::from_millis(1);
         config.retry_backoff_max = Duration::from_millis(2);
         config.metadata_min_age = Duration::from_millis(1);
-        let cluster = Cluster::connect(config).await.unwrap();
+        config
+    }
+
+    async fn stream(&self) -> FetchStream {
+        let cluster = Cluster::connect(self.config()).await.unwrap();
         let asked = FetchPartition::new("t", 0, 0).until(END);
         FetchStream::start(&cluster, [asked], FetchOptions::new(ByteBudget::new(8 << 20)))
     }
 
-    /// Reads to the end: every batch has to come once.
     async fn read(&self) {
-        let mut stream = self.stream().await;
-        let mut next_offset = 0;
-        loop {
-            let event = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
-            match event.expect("an event").expect("not the end").kind {
-                FetchEventKind::Batches(fetched) => {
-                    assert_eq!((fetched.batches.len(), fetched.next_offset), (1, next_offset + 1));
-                    next_offset += 1;
-                }
-                FetchEventKind::Finished { .. } => break,
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(next_offset, END);
+        read(self.stream().await, Duration::from_secs(20)).await;
     }
 
     fn count<R: Api>(&self) -> usize {
         self.brokers.iter().map(FakeBroker::count::<R>).sum()
     }
+}
+
+/// Reads to the end: every batch has to come once.
+async fn read(mut stream: FetchStream, patience: Duration) {
+    let mut next_offset = 0;
+    loop {
+        let event = tokio::time::timeout(patience, stream.next()).await;
+        match event.expect("an event").expect("not the end").kind {
+            FetchEventKind::Batches(fetched) => {
+                assert_eq!((fetched.batches.len(), fetched.next_offset), (1, next_offset + 1));
+                next_offset += 1;
+            }
+            FetchEventKind::Finished { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(next_offset, END);
 }
 
 /// Metadata requests before anything is read: one to connect, which tells the leader as well.
@@ -119,6 +136,8 @@ impl World {
             seen.answer(&self.metadata())
         } else if seen.is::<FetchRequest>() {
             seen.answer(&self.fetch(node, &seen.read()))
+        } else if seen.is::<ListOffsetsRequest>() {
+            seen.answer(&self.list_offsets(node, &seen.read()))
         } else {
             Reply::HangUp
         }
@@ -153,6 +172,11 @@ impl World {
             self.leader = reign;
         }
         let (leader, epoch) = self.leader;
+        if let Some(script) = &mut self.followers
+            && let Some(answer) = script.fetch(node, request)
+        {
+            return response(request, answer);
+        }
         let mut answer = PartitionData::default()
             .with_high_watermark(END)
             .with_last_stable_offset(END);
@@ -179,13 +203,27 @@ impl World {
             }
         }
         self.refusals += i32::from(answer.error_code != 0);
-        let topic = FetchableTopicResponse::default()
-            .with_topic_id(request.topics[0].topic_id)
-            .with_partitions(vec![answer]);
-        FetchResponse::default()
-            .with_responses(vec![topic])
-            .with_node_endpoints(endpoints)
+        response(request, answer).with_node_endpoints(endpoints)
     }
+
+    /// Where the log of a broker starts or ends.
+    fn list_offsets(&self, node: i32, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+        let asked = &request.topics[0].partitions[0];
+        let end = self.followers.as_ref().map_or(END, |script| script.end(node));
+        let partition =
+            ListOffsetsPartitionResponse::default().with_offset(if asked.timestamp == -1 { end } else { 0 });
+        let topic = ListOffsetsTopicResponse::default()
+            .with_name(request.topics[0].name.clone())
+            .with_partitions(vec![partition]);
+        ListOffsetsResponse::default().with_topics(vec![topic])
+    }
+}
+
+fn response(request: &FetchRequest, answer: PartitionData) -> FetchResponse {
+    let topic = FetchableTopicResponse::default()
+        .with_topic_id(request.topics[0].topic_id)
+        .with_partitions(vec![answer]);
+    FetchResponse::default().with_responses(vec![topic])
 }
 
 #[tokio::test]

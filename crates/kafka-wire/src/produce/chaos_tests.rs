@@ -3,6 +3,7 @@
 //! time, as real ones do when records are old, and then nothing but the producer's own order helps. A connection that the
 //! producer has given up it ends only behind the last request on it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,9 +52,23 @@ struct Log {
     known: VecDeque<(i32, i32, i64)>,
     /// Requests that the broker will find in a socket whose other end is gone.
     late: VecDeque<Bytes>,
+    /// What was sent first with an epoch and a sequence number; how often the same came again, and how often something else.
+    sent: HashMap<(i16, i32), Bytes>,
+    same: usize,
+    changed: usize,
 }
 
 impl Log {
+    /// Compares a batch with what was sent with the same numbers before.
+    fn receive(&mut self, batch: &Bytes) {
+        let header = BatchHeader::parse(batch).unwrap();
+        match self.sent.entry((header.producer_epoch, header.base_sequence)) {
+            Entry::Vacant(first) => _ = first.insert(batch.clone()),
+            Entry::Occupied(first) if first.get() == batch => self.same += 1,
+            Entry::Occupied(_) => self.changed += 1,
+        }
+    }
+
     /// What a broker does with a batch (AK `ProducerAppendInfo`, `ProducerStateEntry`).
     fn append(&mut self, batch: &Bytes) -> Result<i64, i16> {
         let header = BatchHeader::parse(batch).unwrap();
@@ -226,6 +241,9 @@ impl Broker {
             self.left_lying.insert(seen.connection, seen.correlation_id);
             return Reply::Later(3 * PATIENCE);
         }
+        for partition in &request.topic_data[0].partition_data {
+            self.logs[partition.index as usize].receive(partition.records.as_ref().unwrap());
+        }
         let mut answers = Vec::new();
         for partition in &request.topic_data[0].partition_data {
             let log = &mut self.logs[partition.index as usize];
@@ -282,7 +300,8 @@ fn batch(partition: usize, index: usize) -> RawBatch {
     builder.build().unwrap()
 }
 
-async fn run(seed: u64, faults: u32, forgetful: bool) {
+/// Returns how many batches were sent again.
+async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let broker = Arc::new(Mutex::new(Broker::new(seed, faults, forgetful, port)));
@@ -325,25 +344,31 @@ async fn run(seed: u64, faults: u32, forgetful: bool) {
             stored.iter().eq(expected.iter()),
             "seed {seed}, partition {partition}"
         );
+        assert_eq!(log.changed, 0, "seed {seed}, partition {partition}");
     }
+    broker.logs.iter().map(|log| log.same).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_fails_at_random_ends_up_with_every_batch_once() {
+    let mut sent_again = 0;
     for seed in 0..12 {
         let faults = [0, 5, 15, 30][seed as usize % 4];
-        tokio::time::timeout(Duration::from_secs(60), run(seed, faults, false))
+        sent_again += tokio::time::timeout(Duration::from_secs(60), run(seed, faults, false))
             .await
             .expect("an end");
     }
+    assert!(sent_again > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_forgets_producers_ends_up_with_every_batch_once() {
+    let mut sent_again = 0;
     for seed in 0..12 {
         let faults = [5, 15, 30][seed as usize % 3];
-        tokio::time::timeout(Duration::from_secs(60), run(seed, faults, true))
+        sent_again += tokio::time::timeout(Duration::from_secs(60), run(seed, faults, true))
             .await
             .expect("an end");
     }
+    assert!(sent_again > 0);
 }

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -5,12 +8,16 @@ use crate::batch::{BatchBuilder, NewRecord};
 use crate::error::{ConnectionError, ErrorCode};
 
 pub(crate) fn batch(records: usize) -> RawBatch {
+    valued(records, b"v")
+}
+
+fn valued(records: usize, value: &[u8]) -> RawBatch {
     let mut builder = BatchBuilder::new().base_offset(500);
     for _ in 0..records {
         builder
             .push(&NewRecord {
                 timestamp: 1,
-                value: Some(b"v"),
+                value: Some(value),
                 ..NewRecord::default()
             })
             .unwrap();
@@ -201,9 +208,18 @@ impl Ledger {
 struct Broker {
     log: Vec<BatchHeader>,
     end: i64,
+    /// All bytes of each batch as it was sent first, by the offset that it was to get.
+    sent: BTreeMap<i64, (Vec<u8>, Bytes)>,
 }
 
 impl Broker {
+    /// Whether this is what was sent for the same offset before, if anything was.
+    fn receive(&mut self, parcel: &Parcel) -> bool {
+        let bytes = (parcel.header.to_vec(), parcel.body());
+        let first = self.sent.entry(parcel.base_offset);
+        *first.or_insert_with(|| bytes.clone()) == bytes
+    }
+
     fn append(&mut self, sent: &BatchHeader) -> i64 {
         let base_offset = self.end;
         let mut header = *sent;
@@ -223,7 +239,7 @@ enum Fate {
 
 proptest! {
     /// Whatever becomes of requests and answers, the log ends up with every batch once, in order, and the ledger never
-    /// claims more than the log holds.
+    /// claims more than the log holds. What is sent again is the same, byte for byte: by that the broker knows it.
     #[test]
     fn every_batch_is_in_the_log_once(
         sizes in proptest::collection::vec(1usize..5, 1..25),
@@ -239,8 +255,8 @@ proptest! {
     ) {
         let mut ledger = Ledger::new(7, 0, 0);
         let mut broker = Broker::default();
-        for &size in &sizes {
-            ledger.append(batch(size)).unwrap();
+        for (index, &size) in sizes.iter().enumerate() {
+            ledger.append(valued(size, &[index as u8; 3])).unwrap();
         }
         let total: usize = sizes.iter().sum();
         // After all fates are used up, everything works.
@@ -248,6 +264,7 @@ proptest! {
         while ledger.acknowledged() < total as i64 {
             let mut sent = Vec::new();
             while sent.len() < pipelined && let Some(parcel) = ledger.send() {
+                prop_assert!(broker.receive(parcel), "offset {}", parcel.base_offset);
                 sent.push(BatchHeader::parse(&parcel.header).unwrap());
             }
             prop_assert!(!sent.is_empty());
@@ -283,7 +300,10 @@ proptest! {
             }
         }
         let counts: Vec<usize> = broker.log.iter().map(|header| header.record_count as usize).collect();
-        prop_assert_eq!(counts, sizes);
+        prop_assert_eq!(&counts, &sizes);
+        let bodies = broker.sent.values().map(|(_, body)| body.clone());
+        let appended = (0..).zip(&sizes).map(|(index, &size)| valued(size, &[index; 3]).stored_records_bytes());
+        prop_assert!(bodies.eq(appended));
         prop_assert_eq!(ledger.bytes(), 0);
     }
 }

@@ -1,103 +1,37 @@
 //! Three brokers that come and go while partitions are read and written.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
 use std::time::Duration;
 
 use kafka_wire::batch::{Codec, LogEntry};
 use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions};
-use testkit::{ClusterOptions, api_key};
+use testkit::{ClusterOptions, DEFAULT_KAFKA_VERSION, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, KEEP, batch, batches, holds_exactly_once, options, read, write};
-
-const PARTITIONS: i32 = 6;
-/// While brokers are away much is appended, and a busy machine takes its time to write it.
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::support::{Bench, batch, batches, holds_exactly_once, options, read, write};
+use crate::writing::{PARTITIONS, PATIENCE, Writing};
 
 /// Three brokers, for one test at a time.
 pub(crate) async fn three() -> MutexGuard<'static, Bench> {
     static BENCH: OnceCell<Mutex<Bench>> = OnceCell::const_new();
-    let start = || async {
-        let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
-        let options = ClusterOptions::new()
-            .brokers(3)
-            .proxied()
-            .property("min.insync.replicas", 2)
-            .property("replica.selector.class", near);
-        let options = (0..3).fold(options, |options, broker| {
-            options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
-        });
-        Mutex::new(Bench::start(options).await)
-    };
+    let start = || async { Mutex::new(start(DEFAULT_KAFKA_VERSION).await) };
     BENCH.get_or_init(start).await.lock().await
 }
 
-async fn create(bench: &Bench, topic: &str, partitions: i32) {
-    bench
-        .java
-        .create_replicated_topic(topic, partitions, 3, KEEP)
-        .await
-        .unwrap();
-    for partition in 0..partitions {
-        bench.java.end_offset(topic, partition).await.unwrap();
-    }
-}
-
-/// Writes all partitions of a topic until it is told to stop; then tells how many records each has.
-struct Writing {
-    stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<i64>>,
-}
-
-impl Writing {
-    async fn start(bench: &Bench, topic: &'static str) -> Self {
-        let cluster = bench.connect().await;
-        let mut options = ProducerOptions::default();
-        options.request_timeout = Duration::from_secs(3);
-        let producer = Producer::start(&cluster, options).await.unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let writers = (0..PARTITIONS).map(|partition| {
-            let (producer, stop) = (producer.clone(), Arc::clone(&stop));
-            tokio::spawn(async move {
-                let mut writer = producer.partition(topic, partition, 0).await.unwrap();
-                for index in 0..100_000 {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    writer
-                        .append(batch(partition, index, 10, Codec::None))
-                        .await
-                        .unwrap();
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                writer.flush().await.unwrap()
-            })
-        });
-        let tasks = writers.collect();
-        Self { stop, tasks }
-    }
-
-    /// Ends the writing; checks that each record is there once. Returns the number of records of each partition.
-    async fn finish(self, bench: &Bench, topic: &str) -> Vec<i64> {
-        let finished = self.tasks.iter().any(JoinHandle::is_finished);
-        assert!(
-            !finished,
-            "the writing ended before what it was to be disturbed by"
-        );
-        self.stop.store(true, Ordering::Relaxed);
-        let mut ends = Vec::new();
-        for (partition, task) in self.tasks.into_iter().enumerate() {
-            let end = tokio::time::timeout(PATIENCE, task)
-                .await
-                .expect("an end")
-                .unwrap();
-            holds_exactly_once(bench, topic, partition as i32, end as usize).await;
-            ends.push(end);
-        }
-        ends
-    }
+/// Starts three brokers of a release, each behind a proxy and in a rack of its own.
+pub(crate) async fn start(release: &str) -> Bench {
+    let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    let options = ClusterOptions::new()
+        .version(release)
+        .brokers(3)
+        .proxied()
+        .property("min.insync.replicas", 2)
+        .property("replica.selector.class", near);
+    let options = (0..3).fold(options, |options, broker| {
+        options.broker_property(broker, "broker.rack", format!("rack-{broker}"))
+    });
+    Bench::start(options).await
 }
 
 /// Reads all partitions of a topic while they are written; every batch has to come once, in order.
@@ -147,7 +81,7 @@ impl Reading {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_while_partitions_are_written_and_read() {
     let bench = three().await;
-    create(&bench, "rolling", PARTITIONS).await;
+    bench.create("rolling", PARTITIONS).await;
     let writing = Writing::start(&bench, "rolling").await;
     let reading = Reading::start(&bench, "rolling").await;
     for broker in 0..3 {
@@ -161,7 +95,7 @@ async fn a_rolling_restart_while_partitions_are_written_and_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_in_the_same_rack_is_read_from() {
     let bench = three().await;
-    create(&bench, "near", 1).await;
+    bench.create("near", 1).await;
     bench
         .java
         .reassign_partition("near", 0, &[0, 1, 2])
@@ -192,7 +126,7 @@ async fn a_replica_in_the_same_rack_is_read_from() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_goes_away_is_left_for_the_leader() {
     let bench = three().await;
-    create(&bench, "near-and-gone", 1).await;
+    bench.create("near-and-gone", 1).await;
     let replicas = [0, 1, 2];
     bench
         .java
@@ -238,11 +172,54 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
     bench.kafka.start_broker(2).await.unwrap();
 }
 
+/// Its leader names it until it is out of sync, and then goes on without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_is_left_for_the_leader() {
+    let bench = three().await;
+    let topic = "near-and-hanging";
+    bench.create(topic, 1).await;
+    let replicas = [0, 1, 2];
+    bench.java.reassign_partition(topic, 0, &replicas).await.unwrap();
+    let cluster = bench.connect_with(Duration::from_secs(1)).await;
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    let mut writer = producer.partition(topic, 0, 0).await.unwrap();
+    let mut near = options();
+    near.rack = Some("rack-2".to_owned());
+    let asked = FetchPartition::new(topic, 0, 0).until(2000);
+    let mut stream = FetchStream::start(&cluster, [asked], near);
+    let mut next = 0;
+    for end in [1000, 2000] {
+        for index in (end - 1000) / 10..end / 10 {
+            let batch = batch(0, index, 10, Codec::None);
+            writer.append(batch).await.unwrap();
+        }
+        assert_eq!(writer.flush().await.unwrap(), end as i64);
+        while next < end as i64 {
+            let event = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
+            let event = event.expect("an event").expect("not the end");
+            let FetchEventKind::Batches(fetched) = event.kind else {
+                panic!("{event:?}")
+            };
+            for entry in &fetched.batches {
+                let LogEntry::Batch(batch) = entry else { panic!() };
+                assert_eq!(batch.header.base_offset, next);
+                next = batch.header.next_offset();
+            }
+        }
+        if end == 1000 {
+            bench.kafka.pause_broker(2).await.unwrap();
+        }
+    }
+    bench.kafka.resume_broker(2).await.unwrap();
+}
+
 /// The leader has the batch, and answers that its replicas have not: whether it stays is open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_hangs_makes_requests_time_out_at_the_broker() {
     let bench = three().await;
-    create(&bench, "half-replicated", 1).await;
+    bench.create("half-replicated", 1).await;
     let replicas = [0, 1, 2];
     bench
         .java
@@ -279,24 +256,28 @@ async fn a_follower_that_hangs_makes_requests_time_out_at_the_broker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_killed_one_after_the_other() {
-    let bench = three().await;
-    create(&bench, "murder", PARTITIONS).await;
-    let writing = Writing::start(&bench, "murder").await;
-    let reading = Reading::start(&bench, "murder").await;
-    for broker in 0..3 {
+    killed(&*three().await, 0..3).await;
+}
+
+/// Kills brokers one after the other, each of which leads partitions that are written and read.
+pub(crate) async fn killed(bench: &Bench, brokers: Range<usize>) {
+    bench.create("murder", PARTITIONS).await;
+    let writing = Writing::start(bench, "murder").await;
+    let reading = Reading::start(bench, "murder").await;
+    for broker in brokers {
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.kill_broker(broker).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         bench.kafka.start_broker(broker).await.unwrap();
     }
-    let ends = writing.finish(&bench, "murder").await;
+    let ends = writing.finish(bench, "murder").await;
     reading.finish(ends).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_hangs_is_replaced() {
     let bench = three().await;
-    create(&bench, "frozen", PARTITIONS).await;
+    bench.create("frozen", PARTITIONS).await;
     let writing = Writing::start(&bench, "frozen").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     for broker in 0..2 {
@@ -312,7 +293,7 @@ async fn a_leader_that_hangs_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_replicas_are_waited_for() {
     let bench = three().await;
-    create(&bench, "lonely", 1).await;
+    bench.create("lonely", 1).await;
     let cluster = bench.connect().await;
     let mut options = ProducerOptions::default();
     options.request_timeout = Duration::from_secs(2);

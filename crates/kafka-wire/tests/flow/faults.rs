@@ -1,12 +1,18 @@
 //! What is lost, cut or delayed on the way to one broker. Whatever happens: every record once, in order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use kafka_protocol::messages::{ProduceRequest, RequestHeader};
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
+use kafka_wire::batch::BatchHeader;
 use kafka_wire::{Error, ErrorCode, PartitionProblem, Producer, ProducerOptions};
-use testkit::{ClusterOptions, Direction, FaultProxy, RequestFault, Rule, api_key};
+use testkit::{ClusterOptions, Direction, FaultProxy, RecordedRequest, RequestFault, Rule, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::support::{Bench, batches, holds_exactly_once, write, write_all};
+use crate::writing::{PARTITIONS, Writing};
 
 /// One broker behind a proxy, for one test at a time.
 pub(crate) async fn proxied() -> MutexGuard<'static, Bench> {
@@ -31,7 +37,7 @@ fn impatient() -> ProducerOptions {
 }
 
 /// Writes six partitions under a fault, and checks that it was met.
-async fn survives(topic: &str, bench: &Bench, rule: Rule) {
+pub(crate) async fn survives(topic: &str, bench: &Bench, rule: Rule) {
     bench.create(topic, 6).await;
     let cluster = bench.connect().await;
     let producer = Producer::start(&cluster, impatient()).await.unwrap();
@@ -82,6 +88,42 @@ async fn a_request_that_is_cut_anywhere() {
     }
     let rule = Rule::request(api_key::PRODUCE, RequestFault::CutBeforeRequest);
     survives("cut-before-request", &bench, rule.times(4)).await;
+}
+
+/// The batches of a request, with their partitions.
+fn sent(request: &RecordedRequest) -> Vec<(i32, Bytes)> {
+    let mut frame = Bytes::copy_from_slice(&request.frame[4..]);
+    let version = i16::from_be_bytes([frame[2], frame[3]]);
+    RequestHeader::decode(&mut frame, ProduceRequest::header_version(version)).unwrap();
+    let request = ProduceRequest::decode(&mut frame, version).unwrap();
+    let partitions = request
+        .topic_data
+        .into_iter()
+        .flat_map(|topic| topic.partition_data);
+    partitions
+        .map(|partition| (partition.index, partition.records.unwrap()))
+        .collect()
+}
+
+/// The broker knows what it has already by the numbers in the header, and keeps the bytes that came first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_again_is_the_same_byte_for_byte() {
+    let bench = proxied().await;
+    let proxy = bench.kafka.proxy(0).unwrap();
+    proxy.start_recording(api_key::PRODUCE);
+    let rule = Rule::request(api_key::PRODUCE, RequestFault::CutInsideRequest(700));
+    survives("sent-again", &bench, rule.skip(2).times(3)).await;
+    let (mut first, mut again) = (BTreeMap::new(), 0);
+    for (partition, batch) in proxy.stop_recording().iter().flat_map(sent) {
+        let sequence = BatchHeader::parse(&batch).unwrap().base_sequence;
+        if let Some(other) = first.get(&(partition, sequence)) {
+            assert_eq!(other, &batch, "partition {partition}, sequence {sequence}");
+            again += 1;
+        } else {
+            first.insert((partition, sequence), batch);
+        }
+    }
+    assert!(again >= 3, "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,40 +221,32 @@ async fn an_offset_that_is_not_the_expected_one_ends_the_writer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_for_longer_than_the_patience() {
     let bench = proxied().await;
-    bench.create("hanging", 6).await;
+    bench.create("hanging", PARTITIONS).await;
     let cluster = bench.connect().await;
     let producer = Producer::start(&cluster, impatient()).await.unwrap();
-    let writing = tokio::spawn(async move { write_all(&producer, "hanging", 6, 300, 20).await });
+    let writing = Writing::by(&producer, "hanging");
     tokio::time::sleep(Duration::from_millis(150)).await;
     for _ in 0..2 {
-        assert!(!writing.is_finished());
         bench.kafka.pause_broker(0).await.unwrap();
         tokio::time::sleep(Duration::from_secs(4)).await;
         // What it finds in its sockets now are requests that were given up long ago.
         bench.kafka.resume_broker(0).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    for (partition, result) in writing.await.unwrap().into_iter().enumerate() {
-        assert_eq!(result.unwrap(), 6000);
-        holds_exactly_once(&bench, "hanging", partition as i32, 6000).await;
-    }
+    writing.finish(&bench, "hanging").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_and_started_again() {
     let bench = proxied().await;
-    bench.create("killed", 6).await;
+    bench.create("killed", PARTITIONS).await;
     let cluster = bench.connect().await;
     let producer = Producer::start(&cluster, impatient()).await.unwrap();
-    let writing = tokio::spawn(async move { write_all(&producer, "killed", 6, 400, 20).await });
+    let writing = Writing::by(&producer, "killed");
     tokio::time::sleep(Duration::from_millis(150)).await;
-    assert!(!writing.is_finished());
     bench.kafka.kill_broker(0).await.unwrap();
     bench.kafka.start_broker(0).await.unwrap();
-    for (partition, result) in writing.await.unwrap().into_iter().enumerate() {
-        assert_eq!(result.unwrap(), 8000);
-        holds_exactly_once(&bench, "killed", partition as i32, 8000).await;
-    }
+    writing.finish(&bench, "killed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,20 +344,16 @@ async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
         (Direction::ToBroker, "stalled-up"),
         (Direction::ToClient, "stalled-down"),
     ] {
-        bench.create(topic, 6).await;
+        bench.create(topic, PARTITIONS).await;
         let cluster = bench.connect_with(Duration::from_secs(1)).await;
         let producer = Producer::start(&cluster, impatient()).await.unwrap();
-        let writing = tokio::spawn(async move { write_all(&producer, topic, 6, 300, 20).await });
+        let writing = Writing::by(&producer, topic);
         tokio::time::sleep(Duration::from_millis(150)).await;
-        assert!(!writing.is_finished());
         let stall = bench.kafka.proxy(0).unwrap().add(Rule::stall(direction));
         tokio::time::sleep(Duration::from_secs(4)).await;
-        assert!(stall.hits() > 0 && !writing.is_finished());
+        assert!(stall.hits() > 0);
         stall.remove();
-        for (partition, result) in writing.await.unwrap().into_iter().enumerate() {
-            assert_eq!(result.unwrap(), 6000);
-            holds_exactly_once(&bench, topic, partition as i32, 6000).await;
-        }
+        writing.finish(&bench, topic).await;
     }
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_wire::codec::Decompressor;
 use kafka_wire::{
     ByteBudget, Error, ErrorCode, FetchEventKind, FetchPartition, FetchStream, IsolationLevel,
     PartitionProblem, TopicPartition,
 };
 use testkit::{Codec, ConsumeOptions, Generate, Isolation, ProduceRecord, ProducerOptions};
 
-use crate::support::{Read, options, read, read_one, seen, shared};
+use crate::support::{Bench, Read, options, read, read_one, seen, shared};
 
 const TIME: i64 = 1_700_000_000_000;
 
@@ -56,7 +57,11 @@ async fn every_codec_reads_as_the_java_consumer_sees_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aborted_transactions_are_left_out_and_counted() {
-    let bench = shared().await;
+    transactions(shared().await).await;
+}
+
+/// Transactions side by side that end in either way: what is read of them.
+pub(crate) async fn transactions(bench: &Bench) {
     let cluster = bench.connect().await;
     let topic = "transactions";
     bench.create(topic, 1).await;
@@ -125,6 +130,48 @@ async fn aborted_transactions_are_left_out_and_counted() {
         let expected = committed.records.iter().filter(|record| record.offset >= from);
         assert!(visible.eq(expected), "from {from}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_is_waited_for_at_the_last_stable_offset() {
+    let bench = shared().await;
+    let cluster = bench.connect().await;
+    let topic = "open-transactions";
+    bench.create(topic, 1).await;
+    let id = ProducerOptions::new().transactional_id("open");
+    let producer = bench.java.producer(&id).await.unwrap();
+    let mut stream = FetchStream::start(&cluster, [FetchPartition::new(topic, 0, 0)], options());
+    let (mut read, mut decompressor) = (Read::default(), Decompressor::new());
+    let mut end = 0;
+    for commits in [true, false, true] {
+        producer.begin().await.unwrap();
+        producer.send(&records(topic, 0, end..end + 5)).await.unwrap();
+        producer.flush().await.unwrap();
+        // What comes behind the open transaction is replicated, and waits with it.
+        let plain = records(topic, 0, end + 5..end + 8);
+        bench.java.produce(&plain).await.unwrap();
+        let early = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
+        assert!(early.is_err(), "{early:?}");
+        if commits {
+            producer.commit().await.unwrap();
+        } else {
+            producer.abort().await.unwrap();
+        }
+        // With the marker.
+        end += 9;
+        while read.next_offset < end {
+            let event = tokio::time::timeout(Duration::from_secs(60), stream.next()).await;
+            let event = event.expect("an event").expect("not the end");
+            let FetchEventKind::Batches(fetched) = event.kind else {
+                panic!("{event:?}")
+            };
+            read.take(fetched, &mut decompressor);
+        }
+    }
+    assert_eq!(read.records.len(), 8 + 3 + 8);
+    assert_eq!((read.aborted_records, read.control_batches), (5, 3));
+    let java = bench.java.consume_all(topic, 0).await.unwrap();
+    assert_eq!(read.records, seen(&java));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,6 +277,9 @@ async fn a_compacted_log_reads_as_the_java_consumer_sees_it() {
         .produce_with(&ProducerOptions::new().codec(Codec::Zstd), &groups)
         .await
         .unwrap();
+    // Another producer has the last word about each key: of the first one's last batch nothing is left but its numbers.
+    let last: Vec<_> = (200..207).map(record).collect();
+    bench.java.produce(&last).await.unwrap();
     // A late record ends the segment.
     let late = ProduceRecord::new(topic, 0)
         .timestamp(TIME + 10_000_000)
@@ -247,7 +297,9 @@ async fn a_compacted_log_reads_as_the_java_consumer_sees_it() {
     assert!(java.len() < 30, "not compacted: {} records", java.len());
     let read = read_one(&cluster, topic, 0, 0).await;
     assert_eq!(read.records, seen(&java));
-    assert_eq!(read.next_offset, 201);
+    assert_eq!(read.next_offset, 208);
+    assert_eq!(read.emptied, [(190, 200)]);
+    assert!(read.batches.iter().all(|batch| batch.header.record_count > 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@
 //! * `hints`: brokers that name another leader, and that it is followed without asking for metadata
 //! * `idle`: a broker that closes connections early
 //! * `quotas`: readers and writers that are throttled by a broker
+//! * `releases`: disturbances, cut logs and transactions on older brokers
 //! * `remote`: logs whose old part is in a remote storage
 //! * `sizes`: large batches beside small ones, many segments
 //! * `topics`: topics that are deleted, or created again, while they are read
@@ -29,9 +30,11 @@ mod hints;
 mod idle;
 mod producing;
 mod quotas;
+mod releases;
 mod remote;
 mod sizes;
 mod support;
 mod topics;
 mod truncated;
 mod versions;
+mod writing;

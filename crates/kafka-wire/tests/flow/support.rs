@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_wire::batch::{BatchBuilder, Codec, LogEntry, NewRecord, RawBatch};
+use kafka_wire::batch::{BatchBuilder, BatchIter, Codec, LogEntry, NewRecord, RawBatch};
 use kafka_wire::codec::Decompressor;
 use kafka_wire::{
     ByteBudget, Cluster, ClusterConfig, Error, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
@@ -28,12 +28,16 @@ impl Bench {
         Self { kafka, java }
     }
 
-    /// Creates a topic whose records stay, and waits until its leaders lead.
+    /// Creates a topic whose records stay, on as many brokers as there may be replicas, and waits until its leaders lead.
     ///
     /// Without the wait the Java producer may stall for ever: when a leader that does not know yet that it is one refuses
     /// the first batch and takes the second, the sequence numbers never fit again.
     pub(crate) async fn create(&self, topic: &str, partitions: i32) {
-        self.java.create_topic(topic, partitions, KEEP).await.unwrap();
+        let replicas = self.kafka.broker_count().min(3) as i16;
+        self.java
+            .create_replicated_topic(topic, partitions, replicas, KEEP)
+            .await
+            .unwrap();
         for partition in 0..partitions {
             self.java.end_offset(topic, partition).await.unwrap();
         }
@@ -95,12 +99,14 @@ pub(crate) struct Read {
     pub(crate) records: Vec<Seen>,
     pub(crate) aborted_records: u64,
     pub(crate) control_batches: u64,
+    /// Offsets of batches without records, as compaction leaves them, and the offsets behind them.
+    pub(crate) emptied: Vec<(i64, i64)>,
     pub(crate) next_offset: i64,
     pub(crate) log_start_offset: Option<i64>,
 }
 
 impl Read {
-    fn take(&mut self, fetched: FetchedBatches, decompressor: &mut Decompressor) {
+    pub(crate) fn take(&mut self, fetched: FetchedBatches, decompressor: &mut Decompressor) {
         assert!(
             fetched.next_offset > self.next_offset,
             "an event that passes no offset"
@@ -109,6 +115,14 @@ impl Read {
         self.aborted_records += fetched.aborted_records;
         self.control_batches += fetched.control_batches;
         self.log_start_offset = fetched.log_start_offset;
+        for entry in BatchIter::new(fetched.slab) {
+            if let Ok(LogEntry::Batch(batch)) = entry
+                && batch.header.record_count == 0
+            {
+                let header = &batch.header;
+                self.emptied.push((header.base_offset, header.next_offset()));
+            }
+        }
         for entry in fetched.batches {
             let LogEntry::Batch(batch) = entry else {
                 panic!("an old format")

@@ -1,20 +1,24 @@
 //! Logs that were cut by an unclean election: noticed by the epoch of what was read, by new brokers and by old ones.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_wire::batch::LogEntry;
 use kafka_wire::{Cluster, Error, FetchEvent, FetchEventKind, FetchPartition, FetchStream, PartitionProblem};
 use testkit::{ProduceRecord, RequestFault, Rule, api_key};
 
 use crate::failover::three;
-use crate::support::{Bench, KEEP, options, read_one};
+use crate::support::{Bench, KEEP, options};
 
 /// The last version of fetches that do not carry the epoch of the last batch.
 const OLD_FETCH: i16 = 11;
+/// The last version that this crate knows.
+const NEW_FETCH: i16 = 17;
 
-/// Makes the brokers offer the fetches of releases before 2.7. It ends with [`offer_all`].
+/// Makes the brokers offer the fetches of releases before 2.7, until [`fetched_in`] is asked.
 fn offer_old_fetches(bench: &Bench) {
     let cap = |payload: &mut Vec<u8>| {
         // The correlation id; then version 3 and 4, which have the same layout.
@@ -34,13 +38,19 @@ fn offer_old_fetches(bench: &Bench) {
     for broker in 0..3 {
         let proxy = bench.kafka.proxy(broker).unwrap();
         proxy.add(Rule::request(api_key::API_VERSIONS, RequestFault::alter_response(cap)).always());
-        proxy.start_recording(api_key::FETCH);
     }
 }
 
-/// Ends it; the versions in which this crate fetched meanwhile.
-fn offer_all(bench: &Bench) -> Vec<i16> {
-    let mut versions = Vec::new();
+/// Keeps the fetches from now on.
+fn start_recording(bench: &Bench) {
+    for broker in 0..3 {
+        bench.kafka.proxy(broker).unwrap().start_recording(api_key::FETCH);
+    }
+}
+
+/// The versions in which this crate fetched since.
+fn fetched_in(bench: &Bench) -> BTreeSet<i16> {
+    let mut versions = BTreeSet::new();
     for broker in 0..3 {
         let proxy = bench.kafka.proxy(broker).unwrap();
         proxy.clear();
@@ -148,23 +158,20 @@ async fn is_noticed(bench: &Bench, topic: &str, epoch: i32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_truncated_is_noticed_by_the_epoch_of_what_was_read() {
-    let bench = three().await;
-    let topic = "truncated";
-    divided(&bench, topic).await;
-    let cluster = bench.connect().await;
-    let before = read_one(&cluster, topic, 0, 0).await;
-    assert_eq!(before.next_offset, 200);
-    let epoch = before.batches.last().unwrap().header.partition_leader_epoch;
-    cut(&bench, topic).await;
-    is_noticed(&bench, topic, epoch).await;
+    truncation(&*three().await, "truncated", NEW_FETCH).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_whose_fetches_do_not_tell_are_asked_whether_the_log_was_truncated() {
     let bench = three().await;
-    let topic = "truncated-long-ago";
     offer_old_fetches(&bench);
-    divided(&bench, topic).await;
+    truncation(&bench, "truncated-long-ago", OLD_FETCH).await;
+}
+
+/// A log is cut behind a reader that waits at its end, and before others come back. All fetches are of this version.
+pub(crate) async fn truncation(bench: &Bench, topic: &str, version: i16) {
+    start_recording(bench);
+    divided(bench, topic).await;
     let cluster = bench.connect().await;
     let asked = FetchPartition::new(topic, 0, 0);
     let mut reading = FetchStream::start(&cluster, [asked], options());
@@ -175,16 +182,16 @@ async fn brokers_whose_fetches_do_not_tell_are_asked_whether_the_log_was_truncat
             panic!("{event:?}")
         };
         (offset, epoch) = (fetched.next_offset, fetched.last_epoch);
+        let Some(LogEntry::Batch(last)) = fetched.batches.last() else {
+            panic!("no batch")
+        };
+        assert_eq!(epoch, Some(last.header.partition_leader_epoch));
     }
-    cut(&bench, topic).await;
+    cut(bench, topic).await;
     // Who waits at the old end does not go on with the other history.
     is_cut(next(&mut reading).await);
-    is_noticed(&bench, topic, epoch.unwrap()).await;
-    let versions = offer_all(&bench);
-    assert!(
-        !versions.is_empty() && versions.iter().all(|&version| version == OLD_FETCH),
-        "{versions:?}"
-    );
+    is_noticed(bench, topic, epoch.unwrap()).await;
+    assert_eq!(fetched_in(bench), BTreeSet::from([version]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,6 +206,7 @@ async fn a_leader_that_has_what_was_read_is_asked_and_read_on() {
     bench.java.reassign_partition(topic, 0, &[1, 0, 2]).await.unwrap();
     produce(&bench, topic, 0..100).await;
     offer_old_fetches(&bench);
+    start_recording(&bench);
     let cluster = bench.connect().await;
     let wanted = FetchPartition::new(topic, 0, 0).until(200);
     let mut reading = FetchStream::start(&cluster, [wanted], options());
@@ -219,5 +227,5 @@ async fn a_leader_that_has_what_was_read_is_asked_and_read_on() {
     }
     assert_eq!(offset, 200);
     assert!(asked_for_epochs(&bench) > asked);
-    assert!(offer_all(&bench).iter().all(|&version| version == OLD_FETCH));
+    assert_eq!(fetched_in(&bench), BTreeSet::from([OLD_FETCH]));
 }
