@@ -25,8 +25,8 @@ pub use certificates::{Authority, Identity, Validity};
 pub use cluster::{Cluster, ClusterOptions, IamKeys, Mechanism, Tuning};
 pub use error::{Error, JavaError, Result};
 pub use java::{
-    Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, Generate,
-    GroupDescription, GroupListing, GroupMember, GroupProtocol, GroupRead, Isolation, JavaClient,
+    Acl, AssignedPartition, Codec, Commit, Committed, ConfigChange, ConsumeOptions, Content, DelegationToken,
+    Generate, GroupDescription, GroupListing, GroupMember, GroupProtocol, GroupRead, Isolation, JavaClient,
     JavaProducer, ListedOffset, MemberDescription, NextRecord, OffsetSpec, PartitionDescription,
     ProduceRecord, Produced, ProducerOptions, Quota, RawFetch, RawFetched, RawProduced, Record, ShareMember,
     TimestampType, TopicDescription, TransactionEnd,

@@ -33,6 +33,9 @@ pub struct Password {
     pub username: String,
     /// Proves it.
     pub password: Secret,
+    /// Whether these are the id and the HMAC of a delegation token (KIP-48), which log in by SCRAM: see
+    /// [`SaslConfig::with_delegation_token`].
+    pub is_delegation_token: bool,
 }
 
 /// Where tokens come from, and what is sent with them.
@@ -126,6 +129,15 @@ impl SaslConfig {
         Self::ScramSha512(Password::new(username, password))
     }
 
+    /// Says that the user name is the id of a delegation token (KIP-48), and the password its HMAC in base64. Only for SCRAM.
+    #[must_use]
+    pub fn with_delegation_token(mut self) -> Self {
+        if let Self::Plain(login) | Self::ScramSha256(login) | Self::ScramSha512(login) = &mut self {
+            login.is_delegation_token = true;
+        }
+        self
+    }
+
     /// `OAUTHBEARER`
     pub fn oauth_bearer(source: TokenSource) -> Self {
         Self::OauthBearer(OauthBearer {
@@ -152,6 +164,9 @@ impl SaslConfig {
 
     pub(super) fn validate(&self) -> Result<(), Error> {
         match self {
+            Self::Plain(login) if login.is_delegation_token => {
+                Err("a delegation token logs in by SCRAM, and not by PLAIN".to_owned())
+            }
             Self::Plain(login) | Self::ScramSha256(login) | Self::ScramSha512(login) => login.validate(),
             Self::OauthBearer(oauth) => oauth.validate(),
             Self::AwsMskIam(iam) => iam.validate(),
@@ -165,6 +180,7 @@ impl Password {
         Self {
             username: username.into(),
             password,
+            is_delegation_token: false,
         }
     }
 

@@ -35,6 +35,7 @@ pub(crate) struct ScramExchange {
     hash: Hash,
     pub(super) username: String,
     pub(super) password: Secret,
+    is_delegation_token: bool,
     nonce: String,
     state: State,
 }
@@ -100,6 +101,7 @@ impl ScramExchange {
             hash,
             username: login.username.clone(),
             password: login.password.clone(),
+            is_delegation_token: login.is_delegation_token,
             nonce,
             state: State::ServerFirst,
         }
@@ -112,7 +114,13 @@ impl ScramExchange {
     fn first_bare(&self) -> String {
         // A comma ends a field, and an equals sign begins an escape.
         let name = self.username.replace('=', "=3D").replace(',', "=2C");
-        format!("n={name},r={}", self.nonce)
+        // An extension of Kafka's: by it the broker looks among the tokens instead of the users.
+        let extension = if self.is_delegation_token {
+            ",tokenauth=true"
+        } else {
+            ""
+        };
+        format!("n={name},r={}{extension}", self.nonce)
     }
 
     pub(super) fn respond(&mut self, message: &[u8]) -> Result<Step, String> {

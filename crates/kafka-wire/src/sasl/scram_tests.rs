@@ -132,3 +132,19 @@ fn what_is_no_message_is_an_error_and_no_panic() {
         .unwrap_err();
     assert!(said.contains("unknown-user"), "{said}");
 }
+
+#[test]
+fn a_delegation_token_is_announced_and_the_proof_covers_that() {
+    let config = SaslConfig::scram_sha_256("user", Secret::new("pencil")).with_delegation_token();
+    let SaslConfig::ScramSha256(login) = config else {
+        panic!("another mechanism")
+    };
+    let mut exchange = ScramExchange::with_nonce(&login, Hash::Sha256, CLIENT_NONCE.to_owned());
+    assert_eq!(
+        exchange.first(),
+        b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO,tokenauth=true"
+    );
+    let proof = sent(exchange.respond(SERVER_FIRST.as_bytes()));
+    let mut without = self::exchange("user", "pencil", Hash::Sha256);
+    assert_ne!(proof, sent(without.respond(SERVER_FIRST.as_bytes())));
+}

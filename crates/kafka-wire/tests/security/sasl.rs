@@ -1,9 +1,12 @@
 //! The mechanisms with passwords.
 
-use kafka_wire::{SaslConfig, Secret};
+use std::time::Duration;
+
+use kafka_wire::{Cluster, SaslConfig, Secret};
+use testkit::{DelegationToken, JavaClient};
 
 use crate::support::{
-    Files, PASSWORD, STRANGE_USER, USER, password, refused_for_good, says, shared, with_login, works,
+    Files, PASSWORD, STRANGE_USER, Shared, USER, password, refused_for_good, says, shared, with_login, works,
 };
 
 type Mechanism = fn(String, Secret) -> SaslConfig;
@@ -89,4 +92,51 @@ async fn a_password_that_was_set_with_many_iterations_is_proved() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("{}", refused_for_good(with_login(shared, "LOGIN", login())).await);
+}
+
+/// A token of the user that logs in by a password, known to the broker.
+async fn delegation_token(shared: &Shared) -> DelegationToken {
+    let login = format!(
+        "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"{USER}\" password=\"{PASSWORD}\";"
+    );
+    let properties = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "SCRAM-SHA-256"),
+        ("sasl.jaas.config", &*login),
+    ];
+    let java = JavaClient::start_with(&shared.brokers.listener("LOGIN"), &properties)
+        .await
+        .unwrap();
+    let token = java.create_delegation_token().await.unwrap();
+    for _ in 0..100 {
+        let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac)).with_delegation_token();
+        if Cluster::connect(with_login(shared, "LOGIN", login)).await.is_ok() {
+            return token;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the broker never learnt of {}", token.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delegation_token_logs_in_by_scram() {
+    let shared = shared().await;
+    let token = delegation_token(shared).await;
+    for (name, mechanism) in &MECHANISMS[1..] {
+        let login = mechanism(token.id.clone(), Secret::new(&token.hmac));
+        let announced = login.clone().with_delegation_token();
+        works(
+            shared,
+            with_login(shared, "LOGIN", announced),
+            &format!("token-{name}"),
+        )
+        .await;
+        // Without being announced it is taken for a user.
+        let words = refused_for_good(with_login(shared, "LOGIN", login)).await;
+        says(&words, &[&token.id, name, "failed"]);
+        let wrong = mechanism(token.id.clone(), Secret::new("bm90IHRoZSBobWFj")).with_delegation_token();
+        let words = refused_for_good(with_login(shared, "LOGIN", wrong)).await;
+        says(&words, &[&token.id, name, "failed"]);
+        assert!(!words.contains("bm90IHRoZSBobWFj"), "{words}");
+    }
 }

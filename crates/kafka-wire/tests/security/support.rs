@@ -113,6 +113,7 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
             "listener.name.short.oauthbearer.connections.max.reauth.ms",
             60_000,
         );
+    let options = options.property("delegation.token.secret.key", "for tests");
     let brokers = testkit::Cluster::start(options).await.expect("a cluster");
     let java = JavaClient::of(&brokers).await.expect("a Java client");
     for (user, mechanism) in [

@@ -31,6 +31,7 @@ pub(super) struct SecuritySection {
     sasl_mechanism: Option<Text>,
     sasl_username: Option<Text>,
     sasl_password: Option<SecretText>,
+    sasl_tokenauth: Option<bool>,
     sasl_oauthbearer_token_file: Option<Text>,
     sasl_oauthbearer_token_command: Option<Command>,
     sasl_oauthbearer_token_endpoint_url: Option<Text>,
@@ -55,6 +56,7 @@ pub(super) const KEYS: &[&str] = &[
     "sasl_mechanism",
     "sasl_username",
     "sasl_password",
+    "sasl_tokenauth",
     "sasl_oauthbearer_token_file",
     "sasl_oauthbearer_token_command",
     "sasl_oauthbearer_token_endpoint_url",
@@ -227,10 +229,15 @@ impl Resolver<'_> {
         );
         let username = self.needed(username.map(|text| text.0), "sasl_username")?;
         let password = password.map(|secret| secret.0.reveal().to_owned());
-        Ok(by_password(
-            username,
-            Secret::new(self.needed(password, "sasl_password")?),
-        ))
+        let login = by_password(username, Secret::new(self.needed(password, "sasl_password")?));
+        match self.section.sasl_tokenauth {
+            Some(true) if mechanism == "PLAIN" => Err(format!(
+                "{} has no meaning with `sasl_mechanism: PLAIN`: delegation tokens log in by SCRAM-SHA-256 or SCRAM-SHA-512",
+                self.key("sasl_tokenauth")
+            )),
+            Some(true) => Ok(login.with_delegation_token()),
+            Some(false) | None => Ok(login),
+        }
     }
 
     fn oauth(&mut self) -> Result<SaslConfig, String> {
@@ -358,6 +365,7 @@ impl Resolver<'_> {
         first(&[
             ("sasl_username", self.section.sasl_username.is_some()),
             ("sasl_password", self.section.sasl_password.is_some()),
+            ("sasl_tokenauth", self.section.sasl_tokenauth.is_some()),
         ])
     }
 

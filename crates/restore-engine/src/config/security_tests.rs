@@ -57,6 +57,19 @@ fn all_protocols_are_resolved() {
         assert_eq!(login.sasl.as_ref().unwrap().mechanism(), mechanism);
         assert!(!format!("{login:?}").contains("s3cret"), "{login:?}");
     }
+    for (line, announced) in [("sasl_tokenauth: true", true), ("sasl_tokenauth: false", false)] {
+        let login = security(&[
+            "security_protocol: SASL_SSL",
+            "sasl_mechanism: SCRAM-SHA-512",
+            "sasl_username: token-id",
+            "sasl_password: hmac",
+            line,
+        ]);
+        let Some(SaslConfig::ScramSha512(login)) = login.sasl else {
+            panic!("{login:?}")
+        };
+        assert_eq!(login.is_delegation_token, announced);
+    }
 }
 
 #[test]
@@ -292,6 +305,16 @@ fn what_is_wrong_is_said_with_its_key() {
             sasl(&["sasl_mechanism: PLAIN", "sasl_username: me", "sasl_password: ''"]),
             "sasl_password is empty",
         ),
+        (
+            sasl(&[
+                "sasl_mechanism: PLAIN",
+                "sasl_username: me",
+                "sasl_password: x",
+                "sasl_tokenauth: true",
+            ]),
+            "sasl_tokenauth has no meaning with `sasl_mechanism: PLAIN`",
+        ),
+        (oauth(&["sasl_tokenauth: true"]), "sasl_tokenauth has no meaning"),
         (
             sasl(&["sasl_mechanism: PLAIN", endpoint]),
             "sasl_oauthbearer_token_endpoint_url has no meaning",

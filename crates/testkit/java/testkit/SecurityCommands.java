@@ -1,11 +1,14 @@
 package testkit;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Collections;
 import java.util.Map;
 import org.apache.kafka.clients.admin.ScramCredentialInfo;
 import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
+import org.apache.kafka.common.security.token.delegation.DelegationToken;
 
 /** Users and their passwords. */
 final class SecurityCommands {
@@ -17,6 +20,7 @@ final class SecurityCommands {
 
     void register(Map<String, Driver.Command> commands) {
         commands.put("scram_set", this::setScram);
+        commands.put("delegation_token_create", this::createDelegationToken);
     }
 
     private void setScram(JsonNode args, Reply reply) throws Exception {
@@ -26,5 +30,14 @@ final class SecurityCommands {
                 args.get("user").textValue(), info, args.get("password").textValue());
         clients.admin(args).alterUserScramCredentials(Collections.singletonList(change)).all().get();
         reply.ok();
+    }
+
+    /** Of the user that the connection logs in as. */
+    private void createDelegationToken(JsonNode args, Reply reply) throws Exception {
+        DelegationToken token = clients.admin(args).createDelegationToken().delegationToken().get();
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.put("id", token.tokenInfo().tokenId());
+        node.put("hmac", token.hmacAsBase64String());
+        reply.ok(node);
     }
 }

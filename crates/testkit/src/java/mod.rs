@@ -31,6 +31,7 @@ pub use produce::{Codec, Generate, JavaProducer, ProducerOptions, TransactionEnd
 pub use quotas::Quota;
 pub use raw::{RawFetch, RawFetched, RawProduced};
 pub use records::{Content, ProduceRecord, Produced, Record, TimestampType};
+pub use security::DelegationToken;
 pub use share::ShareMember;
 pub use topics::{ConfigChange, ListedOffset, OffsetSpec, PartitionDescription, TopicDescription};
 

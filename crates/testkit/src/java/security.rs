@@ -1,11 +1,28 @@
 //! Users and their passwords.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::JavaClient;
 use crate::error::Result;
 
+/// What logs in by SCRAM in the place of a user (KIP-48).
+#[derive(Debug, Deserialize)]
+pub struct DelegationToken {
+    /// Stands for the user name.
+    pub id: String,
+    /// Stands for the password: base64.
+    pub hmac: String,
+}
+
 impl JavaClient {
+    /// A delegation token of the user that this client logs in as. The broker needs `delegation.token.secret.key`; it learns of
+    /// the token a moment later.
+    pub async fn create_delegation_token(&self) -> Result<DelegationToken> {
+        #[derive(Serialize)]
+        struct Args {}
+        self.call("delegation_token_create", &Args {}).await
+    }
+
     /// Sets the password of a user for a mechanism (`SCRAM-SHA-256` or `SCRAM-SHA-512`), replacing what was set before.
     /// Brokers learn of it a moment later.
     pub async fn set_scram(
