@@ -93,6 +93,7 @@ async fn a_secured_cluster_is_backed_up_restored_and_reset() {
 
     let ran = run(&work, "not-the-password", &["backup", "--config", "backup.yaml"]).await;
     ran.failed_saying(&["user \"backup\" by SCRAM-SHA-512 failed", "sasl_password"]);
+    those_whom_the_system_trusts_are_trusted(&work, &servers).await;
     let ran = run(&work, PASSWORD, &["backup", "--config", "backup.yaml"]).await;
     assert_eq!(ran.code, Some(0), "{ran:#?}");
 
@@ -121,6 +122,29 @@ async fn a_secured_cluster_is_backed_up_restored_and_reset() {
         assert!(value(before).is_some());
         assert_eq!(value(before), value(&after), "{before:?} {after:?}");
     }
+}
+
+/// Without `ssl_ca_location`: whoever the operating system trusts, and nobody else.
+async fn those_whom_the_system_trusts_are_trusted(work: &Workplace, servers: &[String]) {
+    let security = SECURITY.replace("    ssl_ca_location: {folder}/ca.pem\n", "");
+    assert_ne!(security, SECURITY);
+    work.config(
+        "system.yaml",
+        &format!(
+            "mode: backup\nbackup_id: system\nsource:\n  bootstrap_servers: {servers:?}\n{security}  topics: {{include: ['*']}}\n\
+             storage: {{backend: filesystem, path: '{{backups}}'}}\n"
+        ),
+    );
+    let args = ["backup", "--config", "system.yaml"];
+    run(work, PASSWORD, &args)
+        .await
+        .failed_saying(&["ssl_ca_location"]);
+    let mut command = work.command(&args);
+    command
+        .env("TEST_KAFKA_PASSWORD", PASSWORD)
+        .env("SSL_CERT_FILE", work.path("ca.pem"));
+    let ran = finish(command).await;
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
 }
 
 /// Sessions end every two seconds here. Nothing passes by itself: the run must not go on, and save nothing, for ever.
