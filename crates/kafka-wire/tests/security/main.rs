@@ -8,6 +8,7 @@
 //! - [`mismatch`]: the wrong protocol for a port
 //! - [`secrecy`]: nothing that is secret is shown anywhere
 //! - [`damage`]: bytes that are changed or cut off on the way
+//! - [`rights`]: what a user may not do
 //! - [`versions`]: the same on older releases
 
 #![expect(
@@ -24,6 +25,7 @@ mod mismatch;
 mod oauth;
 mod relay;
 mod renewal;
+mod rights;
 mod sasl;
 mod secrecy;
 mod support;

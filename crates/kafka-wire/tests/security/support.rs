@@ -78,7 +78,14 @@ pub(crate) async fn start(version: Option<&str>) -> Shared {
     let named = Mechanism::AwsMskIam(keys(&["localhost"]));
     let options = match version {
         Some(version) => ClusterOptions::new().version(version),
-        None => ClusterOptions::new(),
+        // Everything that no entry is about is allowed. Older releases have another class for it.
+        None => ClusterOptions::new()
+            .property(
+                "authorizer.class.name",
+                "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            )
+            .property("allow.everyone.if.no.acl.found", true)
+            .property("super.users", "User:ANONYMOUS"),
     };
     let relay = Relay::bind();
     let options = options
