@@ -17,12 +17,12 @@ use std::process::Command;
 use testkit::{Cluster, ClusterOptions, GroupProtocol, JavaClient, NextRecord};
 
 use crate::positions::Position;
-use crate::program::{Ran, Workplace, files_below};
+use crate::program::{Ran, Workplace, files_below, finish};
 use crate::source::EPOCH;
 use configs::{BACKUP, FILES, RESTORE, S3, placed};
 use report::the_report_is_as_documented;
 use source::{assert_reset, fill, next};
-use tools::{finish, tools};
+use tools::tools;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guide_from_its_first_command_to_its_last() {

@@ -18,6 +18,13 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
+/// Runs to the end, on a thread of its own so that the test's cluster handles stay alive.
+pub(crate) async fn finish(mut command: Command) -> Ran {
+    tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()))
+        .await
+        .unwrap()
+}
+
 impl Workplace {
     pub(crate) fn new() -> Self {
         Self {
@@ -60,12 +67,9 @@ impl Workplace {
         command
     }
 
-    /// Runs to the end, on a thread of its own so that the test's cluster handles stay alive.
+    /// Runs to the end.
     pub(crate) async fn run(&self, args: &[&str]) -> Ran {
-        let mut command = self.command(args);
-        tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()))
-            .await
-            .unwrap()
+        finish(self.command(args)).await
     }
 
     /// Runs and expects success.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use testkit::{Cluster, ClusterOptions, Commit, JavaClient, ProduceRecord, S3Kind, S3Server};
 
-use crate::program::{Ran, Workplace, files_below};
+use crate::program::{Ran, Workplace, files_below, finish};
 
 const BACKUP: &str = r#"mode: backup
 backup_id: prod-backup-2024
@@ -78,11 +78,6 @@ fn environment(command: &mut Command, server: &S3Server) {
         .env("AWS_ENDPOINT_URL", server.endpoint());
 }
 
-async fn run(mut command: Command) -> Ran {
-    let ran = tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()));
-    ran.await.unwrap()
-}
-
 #[track_caller]
 fn is_done(ran: &Ran) {
     assert_eq!(ran.code, Some(0), "{ran:#?}");
@@ -152,7 +147,7 @@ async fn the_configurations_run_on(server: S3Server) {
     );
     let mut command = work.command(&["backup", "--config", "backup.yaml"]);
     environment(&mut command, &server);
-    let ran = run(command).await;
+    let ran = finish(command).await;
     is_done(&ran);
     assert!(ran.stdout.contains("s3://kafka-backups/prod"), "{ran:#?}");
     drop(source);
@@ -165,7 +160,7 @@ async fn the_configurations_run_on(server: S3Server) {
     );
     let mut command = work.command(&["three-phase-restore", "--config", "restore.yaml"]);
     environment(&mut command, &server);
-    is_done(&run(command).await);
+    is_done(&finish(command).await);
     for ((topic, partition), before) in partitions.into_iter().zip(before) {
         let after = java.consume_all(topic, partition).await.unwrap();
         assert_eq!(before.len(), after.len(), "{topic}/{partition}");
@@ -227,7 +222,7 @@ async fn mapping_comes_back_with_keys_from_the_configuration(work: &Workplace, s
     ];
     let mut command = work.command(&args);
     command.env("THE_SECRET", server.secret_access_key());
-    let ran = run(command).await;
+    let ran = finish(command).await;
     is_done(&ran);
     let report = std::fs::read(work.path("offset-mapping.json")).unwrap();
     let (report, stored): (serde_json::Value, serde_json::Value) = (
@@ -251,7 +246,7 @@ async fn buckets_keys_and_servers_that_are_not_there() {
         environment(&mut command, &server);
         command
     };
-    run(restore()).await.failed_saying(&[
+    finish(restore()).await.failed_saying(&[
         "There is no bucket kafka-backups",
         &server.endpoint(),
         "storage.bucket",
@@ -259,13 +254,13 @@ async fn buckets_keys_and_servers_that_are_not_there() {
 
     let mut command = restore();
     command.env("AWS_SECRET_ACCESS_KEY", "not-the-secret");
-    let ran = run(command).await;
+    let ran = finish(command).await;
     ran.failed_saying(&["SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"]);
     assert!(!ran.stderr.contains("not-the-secret"), "{ran:#?}");
 
     let mut command = restore();
     command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    run(command).await.failed_saying(&[
+    finish(command).await.failed_saying(&[
         "s3://kafka-backups/prod",
         "http://127.0.0.1:1",
         "storage.endpoint",
@@ -277,7 +272,7 @@ async fn buckets_keys_and_servers_that_are_not_there() {
         .env_remove("AWS_SECRET_ACCESS_KEY")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("HOME", work.path("nobody"));
-    run(command)
+    finish(command)
         .await
         .failed_saying(&["storage.access_key_id", "AWS_ACCESS_KEY_ID"]);
 
@@ -287,13 +282,13 @@ async fn buckets_keys_and_servers_that_are_not_there() {
         .env_remove("AWS_REGION")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("HOME", work.path("nobody"));
-    run(command)
+    finish(command)
         .await
         .failed_saying(&["storage.region", "AWS_REGION"]);
 
     // Once the bucket is there, it is the backup that is missing.
     server.create_bucket("kafka-backups").unwrap();
-    run(restore())
+    finish(restore())
         .await
         .failed_saying(&["no backup `prod-backup-2024`", "s3://kafka-backups/prod"]);
 }

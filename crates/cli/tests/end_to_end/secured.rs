@@ -5,7 +5,7 @@ use std::process::Command;
 use testkit::{Authority, Cluster, ClusterOptions, Commit, JavaClient, Mechanism, ProduceRecord, Validity};
 
 use crate::continuing::{ended, wait_for};
-use crate::program::{Ran, Workplace};
+use crate::program::{Ran, Workplace, finish};
 use crate::stored::Stored;
 
 const PASSWORD: &str = "a-password-to-be-hidden";
@@ -51,9 +51,12 @@ async fn fill(java: &JavaClient) {
     }
 }
 
-async fn finish(mut command: Command) -> Ran {
-    let output = move || Ran::of(command.output().unwrap());
-    tokio::task::spawn_blocking(output).await.unwrap()
+/// A backup of all topics.
+fn backup_config(id: &str, servers: &[String], security: &str) -> String {
+    format!(
+        "mode: backup\nbackup_id: {id}\nsource:\n  bootstrap_servers: {servers:?}\n{security}  topics: {{include: ['*']}}\n\
+         storage: {{backend: filesystem, path: '{{backups}}'}}\n"
+    )
 }
 
 async fn run(work: &Workplace, password: &str, args: &[&str]) -> Ran {
@@ -76,13 +79,7 @@ async fn a_secured_cluster_is_backed_up_restored_and_reset() {
     let servers = cluster.listener("SECURE");
     let work = Workplace::new();
     std::fs::write(work.path("ca.pem"), authority.certificate()).unwrap();
-    work.config(
-        "backup.yaml",
-        &format!(
-            "mode: backup\nbackup_id: night\nsource:\n  bootstrap_servers: {servers:?}\n{SECURITY}  topics: {{include: ['*']}}\n\
-             storage: {{backend: filesystem, path: '{{backups}}'}}\n"
-        ),
-    );
+    work.config("backup.yaml", &backup_config("night", &servers, SECURITY));
     let restore = |groups: &str| {
         format!(
             "mode: restore\nbackup_id: night\ntarget:\n  bootstrap_servers: {servers:?}\n{SECURITY}  topics: {{include: ['*']}}\n\
@@ -128,13 +125,7 @@ async fn a_secured_cluster_is_backed_up_restored_and_reset() {
 async fn those_whom_the_system_trusts_are_trusted(work: &Workplace, servers: &[String]) {
     let security = SECURITY.replace("    ssl_ca_location: {folder}/ca.pem\n", "");
     assert_ne!(security, SECURITY);
-    work.config(
-        "system.yaml",
-        &format!(
-            "mode: backup\nbackup_id: system\nsource:\n  bootstrap_servers: {servers:?}\n{security}  topics: {{include: ['*']}}\n\
-             storage: {{backend: filesystem, path: '{{backups}}'}}\n"
-        ),
-    );
+    work.config("system.yaml", &backup_config("system", servers, &security));
     let args = ["backup", "--config", "system.yaml"];
     run(work, PASSWORD, &args)
         .await
@@ -154,15 +145,9 @@ async fn a_password_that_is_changed_ends_a_continuous_run() {
     fill(&java).await;
     let work = Workplace::new();
     std::fs::write(work.path("ca.pem"), authority.certificate()).unwrap();
-    work.config(
-        "backup.yaml",
-        &format!(
-            "mode: backup\nbackup_id: night\nsource:\n  bootstrap_servers: {:?}\n{SECURITY}  topics: {{include: ['*']}}\n\
-             storage: {{backend: filesystem, path: '{{backups}}'}}\n\
-             backup: {{continuous: true, segment_max_interval_ms: 200}}\n",
-            cluster.listener("SECURE")
-        ),
-    );
+    let config = backup_config("night", &cluster.listener("SECURE"), SECURITY);
+    let continuous = "backup: {continuous: true, segment_max_interval_ms: 200}\n";
+    work.config("backup.yaml", &(config + continuous));
     let mut command = work.command(&["backup", "--config", "backup.yaml"]);
     let child = command.env("TEST_KAFKA_PASSWORD", PASSWORD).spawn().unwrap();
     let folder = work.backups();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use testkit::{Cluster, ClusterOptions, IamKeys, JavaClient, Mechanism, ProduceRecord};
 
-use crate::program::{Ran, Workplace};
+use crate::program::{Ran, Workplace, finish};
 
 const KEY: &str = "a-key/to+be=hidden";
 const TOKEN: &str = "a-token/to+be=hidden";
@@ -78,8 +78,7 @@ async fn backup(work: &Workplace, servers: &[String], lines: &[&str], variables:
         .env("HOME", work.path("nobody"))
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .envs(variables.iter().copied());
-    let output = move || Ran::of(command.output().unwrap());
-    let ran = tokio::task::spawn_blocking(output).await.unwrap();
+    let ran = finish(command).await;
     for hidden in [KEY, TOKEN, "not-the-key"] {
         assert!(
             !format!("{ran:?}").contains(hidden),

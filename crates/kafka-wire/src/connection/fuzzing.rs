@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
@@ -29,8 +28,9 @@ use crate::fetch::response::{
 };
 use crate::hint::{CurrentLeader, NodeEndpoint};
 use crate::produce::{request, response::ProduceResponse};
-use crate::sasl::fuzzing as sasl;
 use crate::transactions::AbortedTransaction;
+
+pub use crate::sasl::fuzzing::{lifetime_of_token, login};
 
 /// Reads the frames of `stream`, none longer than `limit`, and shows each to `see`; returns why it ended.
 pub fn frames(stream: &[u8], limit: usize, mut see: impl FnMut(&[u8])) -> String {
@@ -45,8 +45,8 @@ pub fn frames(stream: &[u8], limit: usize, mut see: impl FnMut(&[u8])) -> String
     }
 }
 
-/// Decodes `body` as the response to one of the requests that there are besides Fetch and Produce. What can be decoded, and is written again, must be read as
-/// the same message.
+/// Decodes `body` as the response to one of the requests that there are besides Fetch and Produce. What can be decoded, and is
+/// written again, must be read as the same message.
 ///
 /// It is read again without our guard: that may refuse what is written, as a tagged field with a number that could be a
 /// length then comes last, where few bytes are left.
@@ -90,17 +90,6 @@ where
         assert!(again.is_empty(), "more was written than is read");
     }
     true
-}
-
-/// Gives the messages of a broker to a mechanism of logging in, which it names by a number, one after the other. Returns whether
-/// the login is complete.
-pub fn login(mechanism: u8, messages: &[&[u8]]) -> bool {
-    sasl::login(mechanism, messages)
-}
-
-/// How long a token says that it is good, from the beginning of time.
-pub fn lifetime_of_token(token: &str) -> Option<Duration> {
-    sasl::lifetime(token)
 }
 
 /// Parses `body` as the response to a Fetch request for so many partitions. Returns the slabs of records.

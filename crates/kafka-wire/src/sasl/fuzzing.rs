@@ -10,9 +10,9 @@ use super::{Exchange, Step, jwt};
 use crate::config::{AwsCredentials, SaslConfig};
 use crate::secret::Secret;
 
-/// Gives the messages of a broker to one of the mechanisms, one after the other, until the login is complete or has failed.
-/// Returns whether it is complete.
-pub(crate) fn login(mechanism: u8, messages: &[&[u8]]) -> bool {
+/// Gives the messages of a broker to one of the mechanisms, which a number names, one after the other, until the login is
+/// complete or has failed. Returns whether it is complete.
+pub fn login(mechanism: u8, messages: &[&[u8]]) -> bool {
     let mut exchange = match mechanism % 4 {
         0 => scram(Hash::Sha256),
         1 => scram(Hash::Sha512),
@@ -53,7 +53,7 @@ fn scram(hash: Hash) -> Exchange {
     Exchange::Scram(Box::new(ScramExchange::with_nonce(&login, hash, "n".to_owned())))
 }
 
-/// How long a token says that it is good.
-pub(crate) fn lifetime(token: &str) -> Option<Duration> {
+/// How long a token says that it is good, from the beginning of time.
+pub fn lifetime_of_token(token: &str) -> Option<Duration> {
     jwt::lifetime(token, UNIX_EPOCH)
 }

@@ -4,11 +4,11 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
-use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, TopicName};
+use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest};
 use kafka_protocol::protocol::StrBytes;
 use testkit::{GroupProtocol, GroupRead};
 
-use crate::raw::call;
+use crate::raw::{call, topic_name};
 use crate::support::{Broker, KEEP, batch, shared};
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -30,7 +30,7 @@ async fn commit(
         .with_committed_leader_epoch(-1)
         .with_committed_metadata(Some(StrBytes::from_string(metadata.to_owned())));
     let topic = OffsetCommitRequestTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_name(topic_name(topic))
         .with_partitions(vec![partition]);
     let request = OffsetCommitRequest::default()
         .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
@@ -51,7 +51,7 @@ async fn commit(
 /// The offset and the metadata of a group's position in partition 0, which clients hide when it is negative.
 async fn stored(broker: &Broker, group: &str, topic: &str) -> (i64, String) {
     let topic = OffsetFetchRequestTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_name(topic_name(topic))
         .with_partition_indexes(vec![0]);
     let request = OffsetFetchRequest::default()
         .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ProduceRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::raw::{connect, frame};
+use crate::raw::{answer, connect, frame, topic_name};
 use crate::support::{Broker, KEEP, batch, now};
 
 /// The last one without tagged fields.
@@ -18,7 +17,7 @@ const REQUESTS: i32 = 50;
 pub(crate) fn produce(topic: &str, acks: i16) -> ProduceRequest {
     let partition = PartitionProduceData::default().with_records(Some(batch(&[now()]).bytes));
     let topic = TopicProduceData::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_name(topic_name(topic))
         .with_partition_data(vec![partition]);
     ProduceRequest::default()
         .with_acks(acks)
@@ -33,8 +32,7 @@ pub(crate) async fn an_end_is_seen_behind_all_requests(broker: &Broker) {
     let mut socket = connect(broker).await;
     let first = frame(VERSION, 0, &produce(topic, -1));
     socket.write_all(&first).await.unwrap();
-    let length = socket.read_u32().await.unwrap();
-    socket.read_exact(&mut vec![0; length as usize]).await.unwrap();
+    answer(&mut socket).await;
 
     broker.kafka.pause_broker(0).await.unwrap();
     for correlation_id in 1..=REQUESTS {

@@ -9,24 +9,17 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use kafka_protocol::messages::offset_for_leader_epoch_response::EpochEndOffset;
-use kafka_protocol::messages::{
-    BrokerId, FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest, TopicName,
-};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 use testkit::ClusterOptions;
 
 use crate::endings::{VERSION, produce};
-use crate::raw::call_one;
+use crate::raw::{call_one, topic_name};
 use crate::support::{Broker, KEEP, batch, eventually};
 
 const FENCED_LEADER_EPOCH: i16 = 74;
 const UNKNOWN_LEADER_EPOCH: i16 = 75;
 /// Longer than a test takes.
 const PATIENCE_MS: i64 = 600_000;
-
-fn name(topic: &str) -> TopicName {
-    TopicName(StrBytes::from_string(topic.to_owned()))
-}
 
 /// Asks a broker for the end of an epoch.
 async fn epoch_end(broker: &Broker, index: usize, topic: &str, current: i32, epoch: i32) -> EpochEndOffset {
@@ -35,7 +28,7 @@ async fn epoch_end(broker: &Broker, index: usize, topic: &str, current: i32, epo
         .with_current_leader_epoch(current)
         .with_leader_epoch(epoch);
     let asked = OffsetForLeaderTopic::default()
-        .with_topic(name(topic))
+        .with_topic(topic_name(topic))
         .with_partitions(vec![partition]);
     let request = OffsetForLeaderEpochRequest::default()
         .with_replica_id(BrokerId(-1))
@@ -52,7 +45,7 @@ async fn codes(broker: &Broker, index: usize, topic: &str, current: i32) -> [i16
         .with_current_leader_epoch(current)
         .with_partition_max_bytes(1 << 20);
     let asked = FetchTopic::default()
-        .with_topic(name(topic))
+        .with_topic(topic_name(topic))
         .with_partitions(vec![partition]);
     let request = FetchRequest::default()
         .with_replica_id(BrokerId(-1))
@@ -75,7 +68,7 @@ async fn latest(broker: &Broker, index: usize, topic: &str, current: i32) -> Lis
         .with_current_leader_epoch(current)
         .with_timestamp(-1);
     let asked = ListOffsetsTopic::default()
-        .with_name(name(topic))
+        .with_name(topic_name(topic))
         .with_partitions(vec![partition]);
     let request = ListOffsetsRequest::default()
         .with_replica_id(BrokerId(-1))

@@ -3,13 +3,12 @@
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
-use kafka_protocol::messages::{ApiVersionsRequest, TopicName, WriteTxnMarkersRequest};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::messages::{ApiVersionsRequest, WriteTxnMarkersRequest};
 use kafka_wire::IsolationLevel;
 use testkit::api_key;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
-use crate::raw::{call, connect, frame, producer_id};
+use crate::raw::{answer, call, connect, frame, producer_id, topic_name};
 use crate::support::{Broker, KEEP, batch, now, shared, tp};
 
 /// The version that all supported releases have.
@@ -19,7 +18,7 @@ const VERSION: i16 = 1;
 async fn request(broker: &Broker, topic: &str, count: usize) -> WriteTxnMarkersRequest {
     let producer = producer_id(broker).await;
     let topic = WritableTxnMarkerTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_name(topic_name(topic))
         .with_partition_indexes(vec![0]);
     let marker = WritableTxnMarker::default()
         .with_producer_id(producer.producer_id.into())
@@ -94,8 +93,7 @@ pub(crate) async fn markers_in_versions(broker: &Broker, offered: RangeInclusive
         };
         let mut socket = connect(broker).await;
         socket.write_all(&sent).await.unwrap();
-        let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
-        socket.read_exact(&mut answer).await.unwrap();
+        let answer = answer(&mut socket).await;
         // The code is last, but for the tags of partition, topic, marker and response.
         let tags = if version == 0 { 0 } else { 4 };
         let code = &answer[answer.len() - tags - 2..answer.len() - tags];

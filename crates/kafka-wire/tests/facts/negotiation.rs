@@ -3,10 +3,9 @@
 use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_wire::{Cluster, ClusterConfig, TopicFilter};
 use testkit::{FaultProxy, RequestFault, Rule, api_key};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
-use crate::raw::{call, connect};
+use crate::raw::{answer, call, connect};
 use crate::support::{Broker, shared};
 
 const UNSUPPORTED_VERSION: [u8; 2] = [0, 35];
@@ -20,12 +19,6 @@ fn from_the_future(version: i16, body: &[u8]) -> Vec<u8> {
     payload.extend(body);
     let length = u32::try_from(payload.len()).unwrap();
     [&length.to_be_bytes()[..], &payload].concat()
-}
-
-async fn answer(socket: &mut TcpStream) -> Vec<u8> {
-    let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
-    socket.read_exact(&mut answer).await.unwrap();
-    answer
 }
 
 /// The refusal has header and body of version 0, names this API only, and the connection stays usable.

@@ -1,7 +1,7 @@
 //! Single requests by the generated message types, over a connection of their own and with nothing in between.
 
 use bytes::{Buf, Bytes, BytesMut};
-use kafka_protocol::messages::{InitProducerIdRequest, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{InitProducerIdRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use kafka_wire::batch::ProducePatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,9 +25,23 @@ pub(crate) fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) 
 
 /// A connection to the only broker.
 pub(crate) async fn connect(broker: &Broker) -> TcpStream {
-    TcpStream::connect(&broker.kafka.bootstrap_servers()[0])
-        .await
-        .unwrap()
+    connect_to(broker, 0).await
+}
+
+async fn connect_to(broker: &Broker, index: usize) -> TcpStream {
+    let address = &broker.kafka.bootstrap_servers()[index];
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// The next answer, without its length.
+pub(crate) async fn answer(socket: &mut TcpStream) -> Vec<u8> {
+    let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
+    socket.read_exact(&mut answer).await.unwrap();
+    answer
+}
+
+pub(crate) fn topic_name(topic: &str) -> TopicName {
+    TopicName(StrBytes::from_string(topic.to_owned()))
 }
 
 /// Sends a request to the only broker.
@@ -42,13 +56,9 @@ pub(crate) async fn call_one<R: Request>(
     version: i16,
     request: &R,
 ) -> R::Response {
-    let address = &broker.kafka.bootstrap_servers()[index];
-    let mut socket = TcpStream::connect(address).await.unwrap();
+    let mut socket = connect_to(broker, index).await;
     socket.write_all(&frame(version, 7, request)).await.unwrap();
-    let mut answer = vec![0; usize::try_from(socket.read_i32().await.unwrap()).unwrap()];
-    socket.read_exact(&mut answer).await.unwrap();
-
-    let mut answer = Bytes::from(answer);
+    let mut answer = Bytes::from(answer(&mut socket).await);
     let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
     assert_eq!(header.correlation_id, 7);
     let response = R::Response::decode(&mut answer, version).unwrap();

@@ -3,13 +3,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use kafka_wire::batch::{Codec, LogEntry};
+use kafka_wire::batch::Codec;
 use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions};
 use testkit::{ClusterOptions, DEFAULT_KAFKA_VERSION, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, batch, batches, holds_exactly_once, options, read, write};
+use crate::support::{
+    Bench, batch, batches, holds_exactly_once, in_order, next_batches, options, read, write,
+};
 use crate::writing::{PARTITIONS, PATIENCE, Writing};
 
 /// Three brokers, for one test at a time.
@@ -54,12 +56,7 @@ impl Reading {
                     event = stream.next() => {
                         let event = event.unwrap();
                         let FetchEventKind::Batches(fetched) = event.kind else { panic!("{event:?}") };
-                        let next = &mut next[event.partition as usize];
-                        for entry in &fetched.batches {
-                            let LogEntry::Batch(batch) = entry else { panic!() };
-                            assert_eq!(batch.header.base_offset, *next);
-                            *next = batch.header.next_offset();
-                        }
+                        in_order(&fetched, &mut next[event.partition as usize]);
                     }
                     Ok(ends) = &mut told => wanted = ends,
                 }
@@ -152,11 +149,7 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
         let event = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
         match event.expect("an event").expect("not the end").kind {
             FetchEventKind::Batches(fetched) => {
-                for entry in &fetched.batches {
-                    let LogEntry::Batch(batch) = entry else { panic!() };
-                    assert_eq!(batch.header.base_offset, next);
-                    next = batch.header.next_offset();
-                }
+                in_order(&fetched, &mut next);
                 if !killed {
                     bench.kafka.kill_broker(2).await.unwrap();
                     killed = true;
@@ -197,16 +190,8 @@ async fn a_replica_that_hangs_is_left_for_the_leader() {
         }
         assert_eq!(writer.flush().await.unwrap(), end as i64);
         while next < end as i64 {
-            let event = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
-            let event = event.expect("an event").expect("not the end");
-            let FetchEventKind::Batches(fetched) = event.kind else {
-                panic!("{event:?}")
-            };
-            for entry in &fetched.batches {
-                let LogEntry::Batch(batch) = entry else { panic!() };
-                assert_eq!(batch.header.base_offset, next);
-                next = batch.header.next_offset();
-            }
+            let fetched = next_batches(&mut stream, Duration::from_secs(30)).await;
+            in_order(&fetched, &mut next);
         }
         if end == 1000 {
             bench.kafka.pause_broker(2).await.unwrap();

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::messages::{ProduceRequest, RequestHeader};
-use kafka_protocol::protocol::{Decodable, HeaderVersion};
+use kafka_protocol::messages::ProduceRequest;
 use kafka_wire::batch::BatchHeader;
 use kafka_wire::{Error, ErrorCode, PartitionProblem, Producer, ProducerOptions};
 use testkit::{ClusterOptions, Direction, FaultProxy, RecordedRequest, RequestFault, Rule, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::support::{Bench, batches, holds_exactly_once, write, write_all};
+use crate::support::{Bench, batches, decoded, holds_exactly_once, write, write_all};
 use crate::writing::{PARTITIONS, Writing};
 
 /// One broker behind a proxy, for one test at a time.
@@ -92,10 +91,7 @@ async fn a_request_that_is_cut_anywhere() {
 
 /// The batches of a request, with their partitions.
 fn sent(request: &RecordedRequest) -> Vec<(i32, Bytes)> {
-    let mut frame = Bytes::copy_from_slice(&request.frame[4..]);
-    let version = i16::from_be_bytes([frame[2], frame[3]]);
-    RequestHeader::decode(&mut frame, ProduceRequest::header_version(version)).unwrap();
-    let request = ProduceRequest::decode(&mut frame, version).unwrap();
+    let request: ProduceRequest = decoded(request);
     let partitions = request
         .topic_data
         .into_iter()

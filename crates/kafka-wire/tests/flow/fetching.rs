@@ -10,7 +10,7 @@ use kafka_wire::{
 };
 use testkit::{Codec, ConsumeOptions, Generate, Isolation, ProduceRecord, ProducerOptions};
 
-use crate::support::{Bench, Read, options, read, read_one, seen, shared};
+use crate::support::{Bench, Read, next_batches, options, read, read_one, seen, shared};
 
 const TIME: i64 = 1_700_000_000_000;
 
@@ -160,11 +160,7 @@ async fn an_open_transaction_is_waited_for_at_the_last_stable_offset() {
         // With the marker.
         end += 9;
         while read.next_offset < end {
-            let event = tokio::time::timeout(Duration::from_secs(60), stream.next()).await;
-            let event = event.expect("an event").expect("not the end");
-            let FetchEventKind::Batches(fetched) = event.kind else {
-                panic!("{event:?}")
-            };
+            let fetched = next_batches(&mut stream, Duration::from_secs(60)).await;
             read.take(fetched, &mut decompressor);
         }
     }

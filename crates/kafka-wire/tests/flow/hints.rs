@@ -10,17 +10,16 @@ use kafka_protocol::messages::fetch_request::{FetchPartition as AskedPartition, 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use kafka_wire::batch::{Codec, LogEntry};
+use kafka_wire::batch::Codec;
 use kafka_wire::{
-    Cluster, ClusterConfig, FetchEventKind, FetchPartition, FetchStream, Producer, ProducerOptions,
-    TopicFilter,
+    Cluster, ClusterConfig, FetchPartition, FetchStream, Producer, ProducerOptions, TopicFilter,
 };
 use testkit::{ProduceRecord, api_key};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::failover::three;
-use crate::support::{Bench, KEEP, batch, holds_exactly_once, options};
+use crate::support::{Bench, KEEP, batch, holds_exactly_once, in_order, next_batches, options};
 
 /// Moves among which some have to be followed without a question.
 const MOST_MOVES: usize = 30;
@@ -224,16 +223,8 @@ pub(crate) async fn follows_by_reading(bench: &Bench) {
         bench.java.produce(&records).await.unwrap();
         let end = next + 10;
         while next < end {
-            let event = tokio::time::timeout(Duration::from_secs(60), stream.next()).await;
-            let event = event.expect("an event").expect("not the end");
-            let FetchEventKind::Batches(fetched) = event.kind else {
-                panic!("{event:?}")
-            };
-            for entry in &fetched.batches {
-                let LogEntry::Batch(batch) = entry else { panic!() };
-                assert_eq!(batch.header.base_offset, next);
-                next = batch.header.next_offset();
-            }
+            let fetched = next_batches(&mut stream, Duration::from_secs(60)).await;
+            in_order(&fetched, &mut next);
         }
         // What it took to begin, and then to get here from the last move.
         let asked = counted(bench, CLIENT);

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use kafka_protocol::messages::{FetchRequest, RequestHeader};
-use kafka_protocol::protocol::{Decodable, HeaderVersion};
+use kafka_protocol::messages::FetchRequest;
 use kafka_wire::{FetchEventKind, FetchPartition, FetchStream, TopicPartition};
 use testkit::{
     ClusterOptions, Isolation, OffsetSpec, ProduceRecord, ProducerOptions, RecordedRequest, api_key,
 };
 
-use crate::support::{Bench, options, read, seen};
+use crate::support::{Bench, decoded, options, read, seen};
 
 const PARTITIONS: i32 = 6;
 const SEGMENTS: i64 = 20;
@@ -124,10 +122,7 @@ async fn the_start_is_that_of_the_remote_log(bench: &Bench, topic: &str) {
 /// How many partitions were asked for alone, with more room than a partition usually has.
 fn asked_alone(requests: &[RecordedRequest]) -> usize {
     let is_alone = |request: &&RecordedRequest| {
-        let mut frame = Bytes::copy_from_slice(&request.frame[4..]);
-        let version = i16::from_be_bytes([frame[2], frame[3]]);
-        RequestHeader::decode(&mut frame, FetchRequest::header_version(version)).unwrap();
-        let request = FetchRequest::decode(&mut frame, version).unwrap();
+        let request: FetchRequest = decoded(request);
         let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
         let room: Vec<_> = partitions
             .map(|partition| partition.partition_max_bytes)

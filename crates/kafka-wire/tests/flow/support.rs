@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use kafka_protocol::messages::RequestHeader;
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
 use kafka_wire::batch::{BatchBuilder, BatchIter, Codec, LogEntry, NewRecord, RawBatch};
 use kafka_wire::codec::Decompressor;
 use kafka_wire::{
     ByteBudget, Cluster, ClusterConfig, Error, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
     FetchedBatches, IsolationLevel, OffsetSpec, Producer, TopicPartition,
 };
-use testkit::{JavaClient, Record};
+use testkit::{JavaClient, Record, RecordedRequest};
 use tokio::sync::OnceCell;
 
 /// Records of long ago are not to be removed by retention.
@@ -309,4 +312,32 @@ pub(crate) async fn holds_exactly_once(bench: &Bench, topic: &str, partition: i3
         );
     }
     assert_eq!(java.len(), records, "{topic}-{partition}");
+}
+
+/// The next event of a reader, which has to bring batches.
+pub(crate) async fn next_batches(stream: &mut FetchStream, patience: Duration) -> FetchedBatches {
+    let event = tokio::time::timeout(patience, stream.next()).await;
+    let event = event.expect("an event").expect("not the end");
+    match event.kind {
+        FetchEventKind::Batches(fetched) => fetched,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every batch has to begin where the one before it ended; `next` is where the first one has to.
+#[track_caller]
+pub(crate) fn in_order(fetched: &FetchedBatches, next: &mut i64) {
+    for entry in &fetched.batches {
+        let LogEntry::Batch(batch) = entry else { panic!() };
+        assert_eq!(batch.header.base_offset, *next);
+        *next = batch.header.next_offset();
+    }
+}
+
+/// What a request was before it became bytes.
+pub(crate) fn decoded<R: Decodable + HeaderVersion>(request: &RecordedRequest) -> R {
+    let mut frame = Bytes::copy_from_slice(&request.frame[4..]);
+    let version = i16::from_be_bytes([frame[2], frame[3]]);
+    RequestHeader::decode(&mut frame, R::header_version(version)).unwrap();
+    R::decode(&mut frame, version).unwrap()
 }

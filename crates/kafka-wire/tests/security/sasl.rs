@@ -80,18 +80,20 @@ async fn a_password_that_was_set_with_many_iterations_is_proved() {
         .set_scram("slow", "SCRAM-SHA-512", "slow-secret", 16_384)
         .await
         .unwrap();
-    let login = || SaslConfig::scram_sha_512("slow", Secret::new("slow-secret"));
-    // The broker learns of a new user a moment later.
+    let login = SaslConfig::scram_sha_512("slow", Secret::new("slow-secret"));
+    logs_in_soon(shared, login).await;
+}
+
+/// The broker learns of what is new a moment later.
+async fn logs_in_soon(shared: &Shared, login: SaslConfig) {
+    let config = with_login(shared, "LOGIN", login);
     for _ in 0..100 {
-        if kafka_wire::Cluster::connect(with_login(shared, "LOGIN", login()))
-            .await
-            .is_ok()
-        {
+        if Cluster::connect(config.clone()).await.is_ok() {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("{}", refused_for_good(with_login(shared, "LOGIN", login())).await);
+    panic!("{}", refused_for_good(config).await);
 }
 
 /// A token of the user that logs in by a password, known to the broker.
@@ -108,14 +110,9 @@ async fn delegation_token(shared: &Shared) -> DelegationToken {
         .await
         .unwrap();
     let token = java.create_delegation_token().await.unwrap();
-    for _ in 0..100 {
-        let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac)).with_delegation_token();
-        if Cluster::connect(with_login(shared, "LOGIN", login)).await.is_ok() {
-            return token;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the broker never learnt of {}", token.id);
+    let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac)).with_delegation_token();
+    logs_in_soon(shared, login).await;
+    token
 }
 
 #[tokio::test(flavor = "multi_thread")]

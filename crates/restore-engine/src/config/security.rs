@@ -228,8 +228,7 @@ impl Resolver<'_> {
             self.section.sasl_password.take(),
         );
         let username = self.needed(username.map(|text| text.0), "sasl_username")?;
-        let password = password.map(|secret| secret.0.reveal().to_owned());
-        let login = by_password(username, Secret::new(self.needed(password, "sasl_password")?));
+        let login = by_password(username, self.needed_secret(password, "sasl_password")?);
         match self.section.sasl_tokenauth {
             Some(true) if mechanism == "PLAIN" => Err(format!(
                 "{} has no meaning with `sasl_mechanism: PLAIN`: delegation tokens log in by SCRAM-SHA-256 or SCRAM-SHA-512",
@@ -313,18 +312,15 @@ impl Resolver<'_> {
         let section = &mut self.section;
         let (id, secret) = (
             section.sasl_oauthbearer_client_id.take().map(|text| text.0),
-            section
-                .sasl_oauthbearer_client_secret
-                .take()
-                .map(|secret| secret.0.reveal().to_owned()),
+            section.sasl_oauthbearer_client_secret.take(),
         );
         let (scope, ca) = (
             section.sasl_oauthbearer_scope.take(),
             section.sasl_oauthbearer_token_endpoint_ca_location.take(),
         );
         let id = self.needed(id, "sasl_oauthbearer_client_id")?;
-        let secret = self.needed(secret, "sasl_oauthbearer_client_secret")?;
-        let mut asked = ClientCredentials::new(url, id, Secret::new(secret));
+        let secret = self.needed_secret(secret, "sasl_oauthbearer_client_secret")?;
+        let mut asked = ClientCredentials::new(url, id, secret);
         asked.scope = scope.map(|text| text.0);
         asked.ca_file = self.path(ca, "sasl_oauthbearer_token_endpoint_ca_location")?;
         Ok(TokenSource::ClientCredentials(asked))
@@ -423,8 +419,16 @@ impl Resolver<'_> {
     }
 
     fn needed(&self, value: Option<String>, key: &str) -> Result<String, String> {
+        self.not_blank(value, String::as_str, key)
+    }
+
+    fn needed_secret(&self, value: Option<SecretText>, key: &str) -> Result<Secret, String> {
+        self.not_blank(value.map(|text| text.0), Secret::reveal, key)
+    }
+
+    fn not_blank<T>(&self, value: Option<T>, text: fn(&T) -> &str, key: &str) -> Result<T, String> {
         match value {
-            Some(value) if !value.trim().is_empty() => Ok(value),
+            Some(value) if !text(&value).trim().is_empty() => Ok(value),
             Some(_) => Err(format!("{} is empty: give a value", self.key(key))),
             None => Err(format!("{} is missing", self.key(key))),
         }

@@ -7,8 +7,8 @@ use testkit::{Cluster, ClusterOptions, Commit, JavaClient, NextRecord, ProduceRe
 
 use super::configs::placed;
 use super::source::{fill, next};
-use super::tools::{finish, tools};
-use crate::program::{Workplace, files_below};
+use super::tools::tools;
+use crate::program::{Workplace, files_below, finish};
 
 const EVERY_BACKUP_KEY: &str = r#"
 mode: backup

@@ -7,8 +7,8 @@ use std::time::Duration;
 use testkit::{Cluster, ClusterOptions, Commit, JavaClient, ProduceRecord, RequestFault, Rule, api_key};
 
 use super::configs::{BACKUP, RESTORE, placed};
-use super::tools::{finish, tools};
-use crate::program::{Workplace, files_below};
+use super::tools::tools;
+use crate::program::{Workplace, files_below, finish};
 use crate::source::EPOCH;
 
 /// Our own guide, for what it says about the day on which a restore is killed.

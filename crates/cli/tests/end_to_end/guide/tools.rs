@@ -2,15 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
-use crate::program::{Ran, Workplace};
-
-pub(super) async fn finish(mut command: Command) -> Ran {
-    tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()))
-        .await
-        .unwrap()
-}
+use crate::program::Workplace;
 
 /// A folder with Apache Kafka's tools.
 pub(super) fn tools(work: &Workplace) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::time;
+use super::{time, variable};
 use crate::config::{AwsCredentials, AwsCredentialsError, AwsCredentialsProvider, AwsCredentialsSource};
 use crate::error::ConnectionError;
 use crate::sasl::command;
@@ -143,11 +143,8 @@ fn permanent(what: &str) -> ConnectionError {
     ConnectionError::Authentication(format!("nothing to log in with: {what}"))
 }
 
-fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<AwsCredentials, ConnectionError> {
-    let value = |name: &str| {
-        let value = variable(name)?.trim().to_owned();
-        (!value.is_empty()).then_some(value)
-    };
+fn of_environment(environment: impl Fn(&str) -> Option<String>) -> Result<AwsCredentials, ConnectionError> {
+    let value = |name: &str| variable(&environment, name);
     let needed = |name: &str| {
         value(name).ok_or_else(|| permanent(&format!("{name} is not set in the environment (AWS_MSK_IAM)")))
     };

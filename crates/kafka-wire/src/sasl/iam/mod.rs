@@ -108,5 +108,11 @@ impl IamExchange {
     }
 }
 
+/// What a variable of the environment says, if it says anything.
+fn variable(environment: impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    let value = environment(name)?.trim().to_owned();
+    (!value.is_empty()).then_some(value)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Which region a login is signed for.
 
+use super::variable;
 use crate::error::ConnectionError;
 
 /// In the order in which they are asked, as by AWS's tools.
@@ -15,10 +16,9 @@ pub(crate) fn find(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<String, ConnectionError> {
     let of_environment = || {
-        VARIABLES.into_iter().find_map(|name| {
-            let value = environment(name)?.trim().to_owned();
-            (!value.is_empty()).then_some(value)
-        })
+        VARIABLES
+            .into_iter()
+            .find_map(|name| variable(&environment, name))
     };
     configured
         .or_else(|| in_host(host))

@@ -48,17 +48,13 @@ impl Resolver<'_> {
                 self.key("sasl_aws_secret_access_key")
             ));
         };
-        for (secret, key) in [
-            (Some(&key), "sasl_aws_secret_access_key"),
-            (token.as_ref(), "sasl_aws_session_token"),
-        ] {
-            if secret.is_some_and(|secret| secret.0.reveal().trim().is_empty()) {
-                return Err(format!("{} is empty: give a value", self.key(key)));
-            }
-        }
+        let key = self.needed_secret(Some(key), "sasl_aws_secret_access_key")?;
+        let token = token
+            .map(|token| self.needed_secret(Some(token), "sasl_aws_session_token"))
+            .transpose()?;
         let id = self.needed(Some(id.0), "sasl_aws_access_key_id")?;
-        let mut credentials = AwsCredentials::new(id, key.0);
-        credentials.session_token = token.map(|token| token.0);
+        let mut credentials = AwsCredentials::new(id, key);
+        credentials.session_token = token;
         Ok(AwsCredentialsSource::Static(credentials))
     }
 
