@@ -288,7 +288,7 @@ async fn with_large_answers(brokers: &testkit::Cluster) -> (Cluster, Vec<String>
 async fn a_broker_behind_a_slow_line_is_no_timeout() {
     let brokers = broken().await;
     let (cluster, names) = with_large_answers(&brokers).await;
-    let slow = proxy(&brokers).add(Rule::throttle(Direction::ToClient, 24 << 10));
+    let slow = proxy(&brokers).add(Rule::throttle(Direction::ToClient, 20 << 10));
     let started = Instant::now();
     let configs = cluster.describe_topic_configs(&names).await;
     assert_eq!(configs.len(), names.len());
