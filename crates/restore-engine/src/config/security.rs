@@ -9,7 +9,7 @@ use kafka_wire::{ClientCredentials, OauthBearer, SaslConfig, Secret, Security, T
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::error::not_one_of;
-use super::file::{SecretText, Text};
+use super::file::{Scalar, SecretText, Text};
 
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 const MECHANISMS: [&str; 5] = [
@@ -31,7 +31,7 @@ pub(super) struct SecuritySection {
     sasl_mechanism: Option<Text>,
     sasl_username: Option<Text>,
     sasl_password: Option<SecretText>,
-    sasl_tokenauth: Option<bool>,
+    sasl_tokenauth: Option<Scalar<bool>>,
     sasl_oauthbearer_token_file: Option<Text>,
     sasl_oauthbearer_token_command: Option<Command>,
     sasl_oauthbearer_token_endpoint_url: Option<Text>,
@@ -230,12 +230,12 @@ impl Resolver<'_> {
         let username = self.needed(username.map(|text| text.0), "sasl_username")?;
         let login = by_password(username, self.needed_secret(password, "sasl_password")?);
         match self.section.sasl_tokenauth {
-            Some(true) if mechanism == "PLAIN" => Err(format!(
+            Some(Scalar(true)) if mechanism == "PLAIN" => Err(format!(
                 "{} has no meaning with `sasl_mechanism: PLAIN`: delegation tokens log in by SCRAM-SHA-256 or SCRAM-SHA-512",
                 self.key("sasl_tokenauth")
             )),
-            Some(true) => Ok(login.with_delegation_token()),
-            Some(false) | None => Ok(login),
+            Some(Scalar(true)) => Ok(login.with_delegation_token()),
+            Some(Scalar(false)) | None => Ok(login),
         }
     }
 

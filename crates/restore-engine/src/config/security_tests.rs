@@ -57,7 +57,12 @@ fn all_protocols_are_resolved() {
         assert_eq!(login.sasl.as_ref().unwrap().mechanism(), mechanism);
         assert!(!format!("{login:?}").contains("s3cret"), "{login:?}");
     }
-    for (line, announced) in [("sasl_tokenauth: true", true), ("sasl_tokenauth: false", false)] {
+    // A text is what a variable of the environment makes of it.
+    for (line, announced) in [
+        ("sasl_tokenauth: true", true),
+        ("sasl_tokenauth: 'true'", true),
+        ("sasl_tokenauth: false", false),
+    ] {
         let login = security(&[
             "security_protocol: SASL_SSL",
             "sasl_mechanism: SCRAM-SHA-512",
