@@ -42,7 +42,7 @@
 //! |---|---|---|
 //! | [`batch`], [`codec`] | headers, record walk, transcoding, compression; no I/O | formats 0, 1 (reading) and 2 |
 //! | [`FetchStream`] | many partitions from start to end offset, committed data | Fetch 4 to 17 |
-//! | [`Producer`] | whole batches, each once, at the offset that was expected | InitProducerId, Produce 3 to 13 |
+//! | [`Producer`] | whole batches, each once, at the offset that was expected; gaps, so that a log gets the offsets of another one | InitProducerId, Produce 3 to 13, WriteTxnMarkers |
 //! | [`Security`] | TLS, client certificates, `PLAIN`, `SCRAM`, `OAUTHBEARER`, `AWS_MSK_IAM`, renewed while the connection works | SaslHandshake 1, SaslAuthenticate 0 to 2 |
 //! | [`Cluster`] | metadata and routing, offsets, topics and their configs, groups, who may do what | Metadata, ListOffsets, OffsetForLeaderEpoch, CreateTopics, CreatePartitions, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs, DeleteRecords, FindCoordinator, ListGroups, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, OffsetFetch, OffsetCommit, OffsetDelete, DeleteGroups, DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets, DescribeAcls, DescribeClientQuotas, DescribeUserScramCredentials, DescribeProducers |
 //!

@@ -1,7 +1,8 @@
 //! A producer against a broker that loses, delays and refuses at random, as fast as memory allows. It checks sequence
 //! numbers as real ones do, and may append a request long after its connection was cut; or it forgets producers at any
 //! time, as real ones do when records are old, and then nothing but the producer's own order helps. A connection that the
-//! producer has given up it ends only behind the last request on it.
+//! producer has given up it ends only behind the last request on it. Of the markers that fill gaps it appends some of those
+//! that it was asked for, and may say that all is well then, or that all failed.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -17,10 +18,13 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
+};
 use kafka_protocol::messages::{
     ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, InitProducerIdRequest, InitProducerIdResponse,
     MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
-    ProduceRequest, ProduceResponse, ProducerId, TopicName,
+    ProduceRequest, ProduceResponse, ProducerId, TopicName, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use rand::rngs::StdRng;
@@ -28,7 +32,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::batch::{BatchBuilder, BatchHeader, NewRecord, RawBatch};
+use crate::batch::{BatchBuilder, BatchHeader, NewRecord, ProducePatch, RawBatch};
 use crate::cluster::Cluster;
 use crate::config::ClusterConfig;
 use crate::connection::fake::{FakeBroker, Reply, Seen, all_versions};
@@ -94,15 +98,34 @@ impl Log {
             self.known.clear();
         }
         self.epoch = header.producer_epoch;
-        let mut stored = BytesMut::from(&batch[..]);
-        stored[..8].copy_from_slice(&self.end.to_be_bytes());
-        self.batches.push(stored.freeze());
-        self.known.push_back((sequence, records, self.end));
+        let offset = self.end;
+        self.store(batch);
+        self.known.push_back((sequence, records, offset));
         if self.known.len() > 5 {
             self.known.pop_front();
         }
-        self.end += i64::from(records);
-        Ok(self.end - i64::from(records))
+        Ok(offset)
+    }
+
+    /// Puts a batch at the end.
+    fn store(&mut self, batch: &[u8]) {
+        let mut stored = BytesMut::from(batch);
+        stored[..8].copy_from_slice(&self.end.to_be_bytes());
+        self.batches.push(stored.freeze());
+        self.end += i64::from(BatchHeader::parse(batch).unwrap().record_count);
+    }
+
+    /// Appends as many markers as there are entries of the request, or fewer.
+    fn append_markers(&mut self, request: &WriteTxnMarkersRequest, most: usize) {
+        for marker in request.markers.iter().take(most) {
+            let mut builder = BatchBuilder::new().control().producer(ProducePatch {
+                producer_id: marker.producer_id.0,
+                producer_epoch: marker.producer_epoch,
+                base_sequence: -1,
+            });
+            builder.push(&NewRecord::default()).unwrap();
+            self.store(&builder.build().unwrap().bytes);
+        }
     }
 }
 
@@ -117,6 +140,8 @@ struct Broker {
     /// Requests that were left lying for a while: the correlation id of the only one on each of these connections.
     left_lying: HashMap<usize, i32>,
     port: u16,
+    /// How many producer ids it has handed out.
+    producer_ids: i64,
     logs: Vec<Log>,
 }
 
@@ -129,6 +154,7 @@ impl Broker {
             silent: HashSet::new(),
             left_lying: HashMap::new(),
             port,
+            producer_ids: 0,
             logs: (0..PARTITIONS).map(|_| Log::default()).collect(),
         }
     }
@@ -156,13 +182,16 @@ impl Broker {
         } else if seen.is::<MetadataRequest>() {
             seen.answer(&self.metadata())
         } else if seen.is::<InitProducerIdRequest>() {
-            seen.answer(&InitProducerIdResponse::default().with_producer_id(ProducerId(7)))
+            self.producer_ids += 1;
+            seen.answer(&InitProducerIdResponse::default().with_producer_id(ProducerId(self.producer_ids)))
         } else if seen.is::<OffsetForLeaderEpochRequest>() {
             seen.answer(&self.epoch_ends(&seen.read()))
         } else if seen.is::<FetchRequest>() {
             seen.answer(&self.fetch(&seen.read()))
         } else if seen.is::<ProduceRequest>() {
             self.produce(seen)
+        } else if seen.is::<WriteTxnMarkersRequest>() {
+            self.write_markers(seen)
         } else {
             Reply::HangUp
         }
@@ -231,14 +260,8 @@ impl Broker {
         } else {
             &[0, 1, 2, 3, 4, 5, 6]
         };
-        let lay = self.left_lying.get(&seen.connection) == Some(&seen.correlation_id);
-        let fate = if !lay && self.random.random_range(0..100) < self.faults {
-            fates[self.random.random_range(0..fates.len())]
-        } else {
-            100
-        };
-        if fate == 6 && !self.left_lying.contains_key(&seen.connection) {
-            self.left_lying.insert(seen.connection, seen.correlation_id);
+        let fate = self.fate(seen, fates);
+        if fate == LEFT_LYING {
             return Reply::Later(3 * PATIENCE);
         }
         for partition in &request.topic_data[0].partition_data {
@@ -279,6 +302,72 @@ impl Broker {
             _ => seen.answer(&ProduceResponse::default().with_responses(vec![topic])),
         }
     }
+}
+
+/// What becomes of a request that is left lying for a while; and of one that nothing is wrong with.
+const LEFT_LYING: u32 = 6;
+const WELL: u32 = 100;
+
+impl Broker {
+    /// Chooses what goes wrong with a request, if anything does.
+    fn fate(&mut self, seen: &Seen, fates: &[u32]) -> u32 {
+        let lay = self.left_lying.get(&seen.connection) == Some(&seen.correlation_id);
+        if lay || self.random.random_range(0..100) >= self.faults {
+            return WELL;
+        }
+        match fates[self.random.random_range(0..fates.len())] {
+            LEFT_LYING if self.left_lying.contains_key(&seen.connection) => WELL,
+            LEFT_LYING => {
+                self.left_lying.insert(seen.connection, seen.correlation_id);
+                LEFT_LYING
+            }
+            fate => fate,
+        }
+    }
+
+    fn write_markers(&mut self, seen: &Seen) -> Reply {
+        let request: WriteTxnMarkersRequest = seen.read();
+        let fate = self.fate(seen, &[0, 1, 2, 3, 4, 5, LEFT_LYING]);
+        let partition = request.markers[0].topics[0].partition_indexes[0];
+        let log = &mut self.logs[partition as usize];
+        let (appended, code) = match fate {
+            0 => return Reply::HangUp,
+            LEFT_LYING => return Reply::Later(3 * PATIENCE),
+            // Not the leader, after some of them or before the first.
+            1 => (request.markers.len() / 2, 6),
+            2 => (0, 6),
+            // Some were not appended, and the last one's success is told.
+            3 => (request.markers.len().div_ceil(2), 0),
+            _ => (request.markers.len(), 0),
+        };
+        log.append_markers(&request, appended);
+        match fate {
+            4 => Reply::HangUp,
+            5 => {
+                self.silent.insert(seen.connection);
+                Reply::Silence
+            }
+            _ => seen.answer(&marker_answer(&request, partition, code)),
+        }
+    }
+}
+
+fn marker_answer(request: &WriteTxnMarkersRequest, partition: i32, code: i16) -> WriteTxnMarkersResponse {
+    let outcome = WritableTxnMarkerPartitionResult::default()
+        .with_partition_index(partition)
+        .with_error_code(code);
+    let topic = WritableTxnMarkerTopicResult::default()
+        .with_name(topic_name())
+        .with_partitions(vec![outcome]);
+    let result = WritableTxnMarkerResult::default()
+        .with_producer_id(request.markers[0].producer_id)
+        .with_topics(vec![topic]);
+    WriteTxnMarkersResponse::default().with_markers(vec![result])
+}
+
+/// Offsets that are left out before a batch.
+fn gap(index: usize) -> i64 {
+    if index % 6 == 5 { index as i64 } else { 0 }
 }
 
 fn topic_name() -> TopicName {
@@ -326,6 +415,7 @@ async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
         writers.spawn(async move {
             let mut writer = producer.partition(TOPIC, partition as i32, 0).await.unwrap();
             for index in 0..BATCHES {
+                writer.fill_to(writer.next_offset() + gap(index)).await.unwrap();
                 writer.append(batch(partition, index)).await.unwrap();
             }
             writer.flush().await.unwrap();
@@ -336,14 +426,19 @@ async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
     }
     let broker = broker.lock().unwrap();
     for (partition, log) in broker.logs.iter().enumerate() {
-        let stored: Vec<&[u8]> = log.batches.iter().map(|batch| &batch[61..]).collect();
-        let expected: Vec<Bytes> = (0..BATCHES)
-            .map(|index| batch(partition, index).stored_records_bytes())
-            .collect();
-        assert!(
-            stored.iter().eq(expected.iter()),
-            "seed {seed}, partition {partition}"
-        );
+        let stored = (log.batches.iter())
+            .map(|batch| (BatchHeader::parse(batch).unwrap(), &batch[61..]))
+            .filter(|(header, _)| !header.is_control())
+            .map(|(header, records)| (header.base_offset, Bytes::copy_from_slice(records)));
+        let mut next = 0;
+        let expected = (0..BATCHES).map(|index| {
+            let batch = batch(partition, index);
+            let offset = next + gap(index);
+            next = offset + i64::from(batch.header.record_count);
+            (offset, batch.stored_records_bytes())
+        });
+        assert!(stored.eq(expected), "seed {seed}, partition {partition}");
+        assert_eq!(log.end, next, "seed {seed}, partition {partition}");
         assert_eq!(log.changed, 0, "seed {seed}, partition {partition}");
     }
     broker.logs.iter().map(|log| log.same).sum()

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,8 +19,6 @@ use crate::problem::PartitionProblem;
 
 const API: &str = "Produce";
 const KEY: i16 = 0;
-/// How much longer than the broker may take the answer may take: the broker's own timeout comes first, and says more.
-const MARGIN: Duration = Duration::from_secs(10);
 
 /// The task behind a [`LaneQueue`].
 pub(super) struct Lane {
@@ -99,7 +96,7 @@ impl Lane {
             api_key: KEY,
             version,
             body,
-            timeout: self.answer_timeout(),
+            timeout: self.shared.options.answer_timeout(),
             guard: None,
         };
         match link.start_raw(raw) {
@@ -121,12 +118,6 @@ impl Lane {
                 None
             }
         }
-    }
-
-    /// How long the answer may take.
-    fn answer_timeout(&self) -> Duration {
-        let timeout = self.shared.options.request_timeout;
-        timeout.saturating_add(MARGIN.min(timeout))
     }
 
     /// Bytes of a request's header: API, version, correlation id, client id, and the tagged fields of flexible requests.
@@ -229,7 +220,7 @@ impl Lane {
         let doubt = Doubt {
             node: self.queue.node,
             link: link.clone(),
-            patience: self.answer_timeout().saturating_mul(requests),
+            patience: self.shared.options.answer_timeout().saturating_mul(requests),
         };
         for Sent { partition, .. } in sent {
             partition.doubts(doubt.clone());

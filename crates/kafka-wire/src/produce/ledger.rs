@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use super::fill::{Gap, MarkerIdentity};
 use crate::batch::{BatchHeader, HEADER_LEN, ProducePatch, RawBatch};
 use crate::error::Error;
 use crate::problem::PartitionProblem;
@@ -101,6 +102,8 @@ pub(super) struct Ledger {
     /// Whether this leader has acknowledged a batch. Until then only one is in flight: a broker that does not know the
     /// producer takes any sequence number, so the second of two could be taken without the first.
     confirmed: bool,
+    /// What has to be filled before anything that is kept may be sent.
+    gap: Option<Gap>,
     /// The first failure since the log was looked at last.
     failure: Option<Error>,
 }
@@ -119,6 +122,7 @@ impl Ledger {
             acknowledged: next_offset,
             next_offset,
             confirmed: false,
+            gap: None,
             failure: None,
         }
     }
@@ -171,6 +175,23 @@ impl Ledger {
         Ok(base_offset)
     }
 
+    /// Takes a gap that ends before `end`, to be filled with markers of this identity. What is appended from now on comes
+    /// behind it. Nothing appended before may be left to be acknowledged.
+    pub(super) fn open_gap(&mut self, end: i64, identity: MarkerIdentity) {
+        debug_assert_eq!(
+            self.acknowledged, self.next_offset,
+            "a gap begins where the log ends"
+        );
+        let missing = end - self.acknowledged;
+        self.gap = (missing > 0).then_some(Gap { identity, missing });
+        self.next_offset = end;
+    }
+
+    /// What is left of the gap.
+    pub(super) fn gap(&self) -> Option<Gap> {
+        self.gap
+    }
+
     fn stamp(&self) -> ProducePatch {
         ProducePatch {
             producer_id: self.producer_id,
@@ -182,7 +203,7 @@ impl Ledger {
     /// The batch to be sent next, if one may be sent now.
     pub(super) fn sendable(&self) -> Option<&Parcel> {
         let most = if self.confirmed { MOST_IN_FLIGHT } else { 1 };
-        if self.failure.is_some() || self.in_flight.len() >= most {
+        if self.failure.is_some() || self.gap.is_some() || self.in_flight.len() >= most {
             return None;
         }
         self.queue.front()
@@ -235,7 +256,15 @@ impl Ledger {
     /// Takes note of a batch that the log holds, replicated, at the first offset that was not acknowledged. It may be one
     /// that waits to be sent again: the broker has found the first copy in a socket after all.
     pub(super) fn found(&mut self, stored: &BatchHeader) -> Result<(), PartitionProblem> {
-        match self.in_flight.front().or(self.queue.front()) {
+        let filled = self.gap.and_then(|gap| gap.filled_by(stored, self.acknowledged));
+        if let Some(rest) = filled {
+            self.acknowledged += 1;
+            self.gap = (rest.missing > 0).then_some(rest);
+            return Ok(());
+        }
+        // What is kept comes behind the gap.
+        let kept = self.in_flight.front().or(self.queue.front());
+        match kept.filter(|_| self.gap.is_none()) {
             Some(parcel) if parcel.is_stored_as(stored) => {
                 self.pop_acknowledged();
                 Ok(())
@@ -298,10 +327,11 @@ impl Ledger {
         )
     }
 
-    /// Forgets the batches, so that their memory is free.
+    /// Forgets the batches and the gap, so that their memory is free.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.in_flight.clear();
+        self.gap = None;
         self.bytes = 0;
     }
 }

@@ -194,6 +194,80 @@ fn a_new_epoch_starts_at_sequence_0_with_the_first_batch_that_is_missing() {
     assert!(ledger.renew_epoch().is_none());
 }
 
+/// What the broker stores of a marker.
+pub(crate) fn marker(base_offset: i64, producer_id: i64) -> BatchHeader {
+    let mut builder = BatchBuilder::new().control().producer(ProducePatch {
+        producer_id,
+        producer_epoch: 0,
+        base_sequence: -1,
+    });
+    builder.push(&NewRecord::default()).unwrap();
+    let mut header = builder.build().unwrap().header;
+    header.base_offset = base_offset;
+    header
+}
+
+#[test]
+fn what_comes_behind_a_gap_waits_until_the_log_has_all_its_markers() {
+    let mut ledger = Ledger::new(7, 0, 10);
+    ledger.open_gap(13, (8, 0));
+    assert_eq!(ledger.append(batch(2)).unwrap(), 13);
+    for offset in 10..13 {
+        assert_eq!(ledger.gap().unwrap().missing, 13 - offset);
+        assert!(ledger.sendable().is_none());
+        ledger.found(&marker(offset, 8)).unwrap();
+    }
+    assert_eq!((ledger.gap(), ledger.acknowledged()), (None, 13));
+    // One more is too many.
+    let error = ledger.found(&marker(13, 8)).unwrap_err();
+    assert!(
+        matches!(error, PartitionProblem::ForeignWrite { offset: 13, .. }),
+        "{error}"
+    );
+    let parcel = ledger.send().unwrap();
+    assert_eq!((parcel.base_offset, parcel.stamp.base_sequence), (13, 0));
+}
+
+#[test]
+fn a_gap_is_filled_by_its_own_markers_only() {
+    let mut ledger = Ledger::new(7, 0, 10);
+    ledger.open_gap(12, (8, 0));
+    ledger.append(batch(1)).unwrap();
+    let behind = stored(&ledger.queue[0], 10);
+    let others = [
+        (
+            "a batch",
+            BatchHeader {
+                attributes: 0,
+                ..marker(10, 8)
+            },
+        ),
+        ("a transaction marker", marker(10, 7)),
+        ("a transaction marker", marker(11, 8)),
+        (
+            "a transaction marker",
+            BatchHeader {
+                last_offset_delta: 1,
+                ..marker(10, 8)
+            },
+        ),
+        // What waits behind the gap is not to be before it.
+        ("a batch", behind),
+    ];
+    for (what, header) in others {
+        let error = ledger.found(&header).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+    assert_eq!((ledger.gap().unwrap().missing, ledger.acknowledged()), (2, 10));
+}
+
+#[test]
+fn an_empty_gap_is_none() {
+    let mut ledger = Ledger::new(7, 0, 10);
+    ledger.open_gap(10, (8, 0));
+    assert_eq!(ledger.gap(), None);
+}
+
 impl Ledger {
     fn clone_for_test(&self) -> Self {
         let mut ledger = Ledger::new(self.producer_id, self.producer_epoch, self.acknowledged);

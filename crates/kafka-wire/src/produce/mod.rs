@@ -8,16 +8,21 @@
 //!                           the log), send the rest again
 //! ```
 //!
+//! Offsets that nothing is left of are taken by transaction markers (see `fill.rs`), those before the first record by nothing
+//! at all (see `prefix.rs`), so that a log can have the offsets of another one.
+//!
 //! The broker's idempotence is used but not relied on (see `settle.rs`). What is relied on: nobody else writes to the
 //! partition, so every batch has one offset that it can get, and the log can be compared with what was sent; and a broker
 //! that has ended a connection appends nothing more of it (see `doubt.rs`).
 
 mod claims;
 mod doubt;
+mod fill;
 mod lane;
 mod ledger;
 mod limit;
 mod partition;
+mod prefix;
 mod queue;
 pub(crate) mod request;
 pub(crate) mod response;
@@ -60,6 +65,17 @@ impl Default for ProducerOptions {
             request_timeout: Duration::from_secs(30),
             give_up_after: None,
         }
+    }
+}
+
+/// How much longer than the broker may take the answer may take: the broker's own timeout comes first, and says more.
+const MARGIN: Duration = Duration::from_secs(10);
+
+impl ProducerOptions {
+    /// How long an answer may take.
+    fn answer_timeout(&self) -> Duration {
+        let timeout = self.request_timeout;
+        timeout.saturating_add(MARGIN.min(timeout))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::doubt::Doubt;
+use super::fill::{Gap, MarkerIdentity};
 use super::ledger::{Answered, Ledger};
 use super::queue::LaneQueue;
 use super::request::ProduceEntry;
@@ -249,6 +250,41 @@ impl Partition {
         self.lock().ledger.next_offset()
     }
 
+    /// Takes a gap, to be filled with markers of this identity. Nothing appended before may be left to be acknowledged.
+    /// Returns whether the caller has to see to it; else that is the task that is looking at the log already.
+    ///
+    /// # Errors
+    /// What ended the writing.
+    pub(super) fn open_gap(&self, end: i64, identity: MarkerIdentity) -> Result<bool, Error> {
+        let mut state = self.lock();
+        let idle = match &state.phase {
+            Phase::Active(_) => true,
+            Phase::Halted => false,
+            Phase::Failed(error) => return Err(error.clone()),
+        };
+        state.ledger.open_gap(end, identity);
+        state.halt();
+        Ok(idle)
+    }
+
+    /// What is left of the gap.
+    pub(super) fn gap(&self) -> Option<Gap> {
+        self.lock().ledger.gap()
+    }
+
+    /// Notes what became of a request to write markers.
+    ///
+    /// # Errors
+    /// What to report, when it is not to be tried again.
+    pub(super) fn marked(&self, written: Result<(), Error>) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.pause = match written {
+            Ok(()) => Duration::ZERO,
+            Err(error) => state.streak.failed(error)?,
+        };
+        Ok(())
+    }
+
     pub(super) fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }
@@ -261,11 +297,12 @@ impl Partition {
         Ok(())
     }
 
-    /// The log ends at what is acknowledged: sends the rest by this lane.
-    pub(super) fn resume(self: &Arc<Self>, lane: &Arc<LaneQueue>) -> Result<(), PartitionProblem> {
+    /// The log ends at what is acknowledged: sends the rest by this lane, unless there is a gap before it. Returns whether
+    /// there is none.
+    pub(super) fn resume(self: &Arc<Self>, lane: &Arc<LaneQueue>) -> Result<bool, PartitionProblem> {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Failed(_)) {
-            return Ok(());
+            return Ok(true);
         }
         let failure = state.ledger.settled();
         if failure.as_ref().is_some_and(refuses_sequence) {
@@ -275,6 +312,9 @@ impl Partition {
                 return Err(PartitionProblem::SequenceRefused { offset });
             }
         }
+        if state.ledger.gap().is_some() {
+            return Ok(false);
+        }
         state.phase = Phase::Active(Arc::clone(lane));
         lane.joined();
         state.listed = false;
@@ -283,7 +323,7 @@ impl Partition {
         if let Some(lane) = list {
             lane.push(Arc::clone(self));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// How long to wait before the log is looked at.
@@ -357,6 +397,20 @@ impl Partition {
 
     pub(super) fn is_failed(&self) -> bool {
         matches!(self.lock().phase, Phase::Failed(_))
+    }
+
+    /// Checks that the topic that has the name now is the one that was opened, where both ids are known.
+    ///
+    /// # Errors
+    /// [`PartitionProblem::TopicReplaced`].
+    pub(super) fn is_of_topic(&self, found: Option<[u8; 16]>) -> Result<(), Error> {
+        let asked = self.topic_id;
+        match found {
+            Some(found) if asked != [0; 16] && found != asked => {
+                Err(self.error(PartitionProblem::TopicReplaced { asked, found }))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn error(&self, problem: PartitionProblem) -> Error {

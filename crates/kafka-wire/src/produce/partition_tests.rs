@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::ledger::tests::batch;
+use super::super::ledger::tests::{batch, marker};
 use super::*;
 use crate::config::ClusterConfig;
 use crate::error::ConnectionError;
@@ -258,4 +258,39 @@ fn a_batch_that_comes_while_the_partition_fails_is_not_taken() {
     let error = appending.join().unwrap().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
     assert_eq!(partition.lock().ledger.bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_gap_has_one_task_that_fills_it() {
+    let lane = Arc::new(LaneQueue::new(1, 0));
+    let partition = partition(1 << 20);
+    // The log is being looked at: whoever does that fills the gap, too.
+    assert!(!partition.open_gap(1, (8, 0)).unwrap());
+    assert!(!partition.resume(&lane).unwrap());
+    assert_eq!(lane.load(), 0);
+    partition.found(&marker(0, 8)).unwrap();
+    assert!(partition.resume(&lane).unwrap());
+    // Nobody looks at it.
+    assert!(partition.open_gap(2, (8, 0)).unwrap());
+    assert_eq!(lane.load(), 0);
+    partition.append(batch(1)).await.unwrap();
+    assert_eq!(sends(&lane), 0);
+    partition.found(&marker(1, 8)).unwrap();
+    assert!(partition.resume(&lane).unwrap());
+    assert_eq!(sends(&lane), 1);
+}
+
+#[tokio::test]
+async fn a_gap_ends_with_the_writing() {
+    let partition = partition(1 << 20);
+    partition.resume(&Arc::new(LaneQueue::new(1, 0))).unwrap();
+    assert!(partition.open_gap(5, (8, 0)).unwrap());
+    partition
+        .marked(Err(coded(ErrorCode::NOT_LEADER_OR_FOLLOWER)))
+        .unwrap();
+    let denied = partition.marked(Err(coded(ErrorCode::CLUSTER_AUTHORIZATION_FAILED)));
+    partition.fail(denied.unwrap_err());
+    assert_eq!(partition.gap(), None, "nothing more is written");
+    let error = partition.open_gap(9, (8, 0)).unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
 }

@@ -80,15 +80,8 @@ async fn find_leader(cluster: &Cluster, partition: &Partition) -> Result<Leader,
         cluster.refresh_leaders([&partition.name.topic]).await?;
     }
     let leader = cluster.known_leader(&partition.name)?;
-    match leader.topic_id {
-        Some(found) if partition.topic_id != [0; 16] && found != partition.topic_id => {
-            Err(partition.error(PartitionProblem::TopicReplaced {
-                asked: partition.topic_id,
-                found,
-            }))
-        }
-        _ => Ok(leader),
-    }
+    partition.is_of_topic(leader.topic_id)?;
+    Ok(leader)
 }
 
 /// The end of the leader's log, whether or not its replicas have all of it.

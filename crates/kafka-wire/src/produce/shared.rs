@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::ProducerOptions;
+use super::fill::FILLING;
 use super::lane::Lane;
 use super::partition::Partition;
 use super::queue::LaneQueue;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     /// The largest request that each broker accepts, where it is known.
     request_limits: Mutex<BTreeMap<i32, usize>>,
     settling: Semaphore,
+    /// For requests of markers.
+    pub(super) filling: Semaphore,
     closed: CancellationToken,
 }
 
@@ -40,6 +43,7 @@ impl Shared {
             lanes: Mutex::default(),
             request_limits: Mutex::default(),
             settling,
+            filling: Semaphore::new(FILLING),
             closed,
         }
     }
@@ -85,11 +89,21 @@ impl Shared {
 
     /// Settles a partition in the background.
     pub(super) fn settle_later(self: &Arc<Self>, partition: Arc<Partition>) {
+        let (shared, settled) = (Arc::clone(self), Arc::clone(&partition));
+        self.in_background(partition, async move { shared.settle(&settled).await });
+    }
+
+    /// Works on a partition until the producer is dropped. What goes wrong ends the partition's writing.
+    pub(super) fn in_background(
+        self: &Arc<Self>,
+        partition: Arc<Partition>,
+        work: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) {
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             tokio::select! {
-                settled = shared.settle(&partition) => {
-                    if let Err(error) = settled {
+                worked = work => {
+                    if let Err(error) = worked {
                         partition.fail(error);
                     }
                 }
@@ -98,13 +112,17 @@ impl Shared {
         });
     }
 
-    /// Looks at the log until it is known what it holds, then lets the partition go on.
+    /// Looks at the log until it is known what it holds, fills the gap if there is one, then lets the partition go on.
     ///
     /// # Errors
     /// What does not pass, or has not passed in the time that is allowed.
     pub(super) async fn settle(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
         loop {
-            tokio::time::sleep(partition.pause()).await;
+            let pause = partition.pause();
+            // A timer rounds up to the next millisecond.
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             if partition.is_failed() {
                 return Ok(());
             }
@@ -113,9 +131,12 @@ impl Shared {
                     let Some(lane) = self.lane(node) else {
                         return Err(Error::Closed);
                     };
-                    return partition
-                        .resume(&lane)
-                        .map_err(|problem| partition.error(problem));
+                    let resumed = partition.resume(&lane);
+                    if resumed.map_err(|problem| partition.error(problem))? {
+                        return Ok(());
+                    }
+                    self.fill(partition).await?;
+                    continue;
                 }
                 Err(error) => error,
             };

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::InitProducerIdRequest;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ProducerOptions;
 use super::claims::{Claim, Claims};
+use super::fill::MarkerIdentity;
 use super::ledger::Ledger;
 use super::partition::{Partition, Progress};
 use super::shared::Shared;
@@ -31,6 +32,8 @@ struct Inner {
     producer_id: i64,
     producer_epoch: i16,
     claims: Claims,
+    /// Made when the first gap is to be filled.
+    markers: OnceCell<MarkerIdentity>,
     /// Ends the tasks.
     _close: DropGuard,
 }
@@ -49,6 +52,7 @@ impl Producer {
             producer_id,
             producer_epoch,
             claims: Claims::default(),
+            markers: OnceCell::new(),
             _close: closed.drop_guard(),
         };
         Ok(Self {
@@ -111,7 +115,7 @@ impl Producer {
             partition,
             progress,
             _claim: claim,
-            _producer: self.clone(),
+            producer: self.clone(),
         })
     }
 }
@@ -124,7 +128,7 @@ pub struct PartitionWriter {
     /// Ends with the writer.
     _claim: Claim,
     /// The tasks that do the work end with the producer.
-    _producer: Producer,
+    producer: Producer,
 }
 
 impl PartitionWriter {
@@ -140,6 +144,38 @@ impl PartitionWriter {
     /// returns the same.
     pub async fn append(&mut self, batch: RawBatch) -> Result<i64, Error> {
         self.partition.append(batch).await
+    }
+
+    /// Takes a gap: the next batch gets `offset`, and each offset in between a transaction marker, which consumers skip. So a
+    /// log can be given the offsets of another one, from which records are missing. For what comes before the first record
+    /// see [`begin_at`](Self::begin_at).
+    ///
+    /// Waits until all that was appended before is in the log, and not for the markers: [`flush`](Self::flush) does, and what
+    /// is appended now comes behind them. Brokers write some thousands of them in a second; each takes about 80 bytes of the
+    /// log, until compaction removes it. A look-up by time may find a marker, whose time is the broker's, so it lands too
+    /// early rather than too late. Nothing was taken when the future is dropped before it ends.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] when `offset` is taken already. What ended the writing: among others that the user may not
+    /// write markers, which [`Cluster::check_marker_rights`] tells beforehand.
+    pub async fn fill_to(&mut self, offset: i64) -> Result<(), Error> {
+        let next = self.next_offset();
+        if offset < next {
+            let reason = format!("cannot be filled to offset {offset}: the next batch gets {next} already");
+            return Err(self.refused(reason));
+        }
+        if offset == next {
+            return Ok(());
+        }
+        let Inner { shared, markers, .. } = &*self.producer.inner;
+        let identity = *markers
+            .get_or_try_init(|| init_producer_id(&shared.cluster))
+            .await?;
+        self.flush().await?;
+        if self.partition.open_gap(offset, identity)? {
+            self.producer.inner.shared.fill_later(&self.partition);
+        }
+        Ok(())
     }
 
     /// Waits until everything appended is in the log, on all in-sync replicas; returns the offset after it.
@@ -194,6 +230,22 @@ impl PartitionWriter {
     /// Which partition it writes.
     pub fn partition(&self) -> &TopicPartition {
         &self.partition.name
+    }
+
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.producer.inner.shared.cluster
+    }
+
+    /// The error for a call that cannot be meant.
+    pub(super) fn refused(&self, reason: String) -> Error {
+        Error::InvalidRequest {
+            subject: self.partition.name.to_string(),
+            reason,
+        }
+    }
+
+    pub(super) fn error(&self, problem: impl Into<PartitionProblem>) -> Error {
+        self.partition.error(problem.into())
     }
 }
 

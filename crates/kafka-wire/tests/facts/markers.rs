@@ -29,15 +29,20 @@ async fn request(broker: &Broker, topic: &str, count: usize) -> WriteTxnMarkersR
     WriteTxnMarkersRequest::default().with_markers(vec![marker; count])
 }
 
-/// Writes so many markers into partition 0 with one request.
-async fn write(broker: &Broker, topic: &str, count: usize) {
-    let request = request(broker, topic, count).await;
-    let response = call(broker, VERSION, &request).await;
-    let codes: Vec<_> = (response.markers.iter())
+/// The codes of the answer.
+async fn codes(broker: &Broker, request: &WriteTxnMarkersRequest) -> Vec<i16> {
+    let response = call(broker, VERSION, request).await;
+    (response.markers.iter())
         .flat_map(|marker| &marker.topics)
         .flat_map(|topic| &topic.partitions)
         .map(|partition| partition.error_code)
-        .collect();
+        .collect()
+}
+
+/// Writes so many markers into partition 0 with one request.
+async fn write(broker: &Broker, topic: &str, count: usize) {
+    let request = request(broker, topic, count).await;
+    let codes = codes(broker, &request).await;
     assert!(
         !codes.is_empty() && codes.iter().all(|code| *code == 0),
         "{codes:?}"
@@ -169,4 +174,38 @@ pub(crate) async fn look_ups_by_time_land_early(broker: &Broker) {
 #[tokio::test]
 async fn a_look_up_by_time_finds_markers_by_the_time_they_were_written() {
     look_ups_by_time_land_early(shared().await).await;
+}
+
+pub(crate) async fn the_last_outcome_hides_the_others(broker: &Broker) {
+    const INVALID_PRODUCER_EPOCH: i16 = 47;
+    let topic = "facts-marker-outcomes";
+    broker.create(topic, KEEP).await;
+    let mut request = request(broker, topic, 2).await;
+    request.markers[0].producer_epoch = 4;
+    request.markers[1].producer_epoch = 5;
+    assert_eq!(codes(broker, &request).await, [0]);
+    assert_eq!(broker.java.end_offset(topic, 0).await.unwrap(), 2);
+    // The first of the two is of a time that is over.
+    assert_eq!(codes(broker, &request).await, [0], "of two that differ");
+    assert_eq!(broker.java.end_offset(topic, 0).await.unwrap(), 3);
+    request.markers.truncate(1);
+    assert_eq!(codes(broker, &request).await, [INVALID_PRODUCER_EPOCH]);
+    request.markers.clear();
+    assert!(codes(broker, &request).await.is_empty(), "nothing is refused");
+}
+
+#[tokio::test]
+async fn markers_of_a_producer_have_one_outcome_that_of_the_last() {
+    the_last_outcome_hides_the_others(shared().await).await;
+}
+
+pub(crate) async fn markers_for_no_topic(broker: &Broker) {
+    const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    let request = request(broker, "/", 1).await;
+    assert_eq!(codes(broker, &request).await, [UNKNOWN_TOPIC_OR_PARTITION]);
+}
+
+#[tokio::test]
+async fn a_marker_for_a_topic_that_cannot_be_is_refused_as_for_one_that_is_not() {
+    markers_for_no_topic(shared().await).await;
 }

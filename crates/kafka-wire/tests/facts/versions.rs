@@ -31,6 +31,8 @@ async fn facts_of_every_release(broker: &Broker, highest: i16, protocols: &[Grou
     // Releases from 4.0 on have others.
     markers::markers_in_versions(broker, 0..=1).await;
     markers::look_ups_by_time_land_early(broker).await;
+    markers::the_last_outcome_hides_the_others(broker).await;
+    markers::markers_for_no_topic(broker).await;
     commits::commits_of_non_members(broker, protocols).await;
     commits::what_is_checked(broker).await;
     endings::an_end_is_seen_behind_all_requests(broker).await;

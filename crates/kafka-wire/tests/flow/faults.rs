@@ -29,7 +29,7 @@ pub(crate) async fn proxied() -> MutexGuard<'static, Bench> {
     bench
 }
 
-fn impatient() -> ProducerOptions {
+pub(crate) fn impatient() -> ProducerOptions {
     let mut options = ProducerOptions::default();
     options.request_timeout = Duration::from_secs(1);
     options

@@ -5,6 +5,7 @@
 //! * `faults`: lost answers, cut connections, a broker that hangs or is killed; nothing lost, nothing twice
 //! * `disturbed`: the same for reading, damage and throttling included
 //! * `failover`: three brokers, leaders that change while partitions are read and written
+//! * `gaps`: logs that get the offsets of other ones, also when markers are lost and leaders killed
 //! * `hints`: brokers that name another leader, and that it is followed without asking for metadata
 //! * `idle`: a broker that closes connections early
 //! * `quotas`: readers and writers that are throttled by a broker
@@ -26,6 +27,7 @@ mod disturbed;
 mod failover;
 mod faults;
 mod fetching;
+mod gaps;
 mod hints;
 mod idle;
 mod producing;

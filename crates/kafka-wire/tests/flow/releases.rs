@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use crate::failover::{killed, start};
 use crate::faults::survives;
 use crate::fetching::transactions;
+use crate::gaps::{filled_while_killed, same_offsets};
 use crate::hints::follows_by_reading;
 use crate::support::Bench;
 use crate::truncated::truncation;
@@ -80,4 +81,19 @@ async fn kafka_3_9_says_which_transactions_were_aborted() {
 #[ignore = "long: another release"]
 async fn kafka_3_9_names_the_leader_to_a_reader() {
     follows_by_reading(&*kafka_3_9().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_2_8_gets_the_offsets_of_another_log() {
+    let bench = kafka_2_8().await;
+    same_offsets(&bench).await;
+    filled_while_killed(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: another release"]
+async fn kafka_3_9_gets_the_offsets_of_another_log() {
+    let bench = kafka_3_9().await;
+    same_offsets(&bench).await;
+    filled_while_killed(&bench).await;
 }

@@ -1,8 +1,8 @@
 //! What a user may not do is said by the broker, for each topic and group, and nothing else is held up by it.
 
 use kafka_wire::{
-    ByteBudget, Cluster, ConfigChange, Error, ErrorCode, FetchEventKind, FetchOptions, FetchPartition,
-    FetchStream, OffsetCommit, SaslConfig, TopicPartition,
+    AclFilter, ByteBudget, Cluster, ConfigChange, Error, ErrorCode, FetchEventKind, FetchOptions,
+    FetchPartition, FetchStream, OffsetCommit, Producer, ProducerOptions, SaslConfig, Secret, TopicPartition,
 };
 use testkit::Acl;
 
@@ -30,6 +30,66 @@ async fn allow(shared: &Shared, resource: &str, name: &str, operations: &[&str])
         };
         shared.java.create_acl(entry).await.unwrap();
     }
+}
+
+/// A user who may do all with the cluster but fill gaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_write_markers_is_told_before_and_fills_nothing() {
+    const USER: &str = "no-markers";
+    let shared = shared().await;
+    shared.java.create_topic("rights-gap", 1, &[]).await.unwrap();
+    shared
+        .java
+        .set_scram(USER, "SCRAM-SHA-256", "secret", 4096)
+        .await
+        .unwrap();
+    let entry = |principal, operation, permission| Acl {
+        resource: "CLUSTER",
+        name: "kafka-cluster",
+        pattern: "LITERAL",
+        principal,
+        host: "*",
+        operation,
+        permission,
+    };
+    // All others keep what they had.
+    shared
+        .java
+        .create_acl(entry("User:*", "ALL", "ALLOW"))
+        .await
+        .unwrap();
+    let principal = format!("User:{USER}");
+    let deny = async |operation| {
+        let entry = entry(&principal, operation, "DENY");
+        shared.java.create_acl(entry).await.unwrap();
+    };
+    let login = SaslConfig::scram_sha_256(USER, Secret::new("secret"));
+    let config = with_login(shared, "LOGIN", login);
+    let cluster = Cluster::connect(config).await.unwrap();
+    // One of two rights is enough.
+    deny("CLUSTER_ACTION").await;
+    let denied = AclFilter::all().with_principal(principal.clone());
+    while cluster.describe_acls(&denied).await.unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    cluster.check_marker_rights().await.unwrap();
+    deny("ALTER").await;
+    let denied = code_of(async || cluster.check_marker_rights().await).await;
+    assert_eq!(denied, ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+
+    let producer = Producer::start(&cluster, ProducerOptions::default())
+        .await
+        .unwrap();
+    let mut writer = producer.partition("rights-gap", 0, 0).await.unwrap();
+    writer.fill_to(5).await.unwrap();
+    let error = writer.flush().await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED),
+        "{error}"
+    );
+    assert_eq!(shared.java.end_offset("rights-gap", 0).await.unwrap(), 0);
+    cluster.close().await;
 }
 
 /// The answer of a broker that has heard of the entries: they are stored first, and known a little later.
