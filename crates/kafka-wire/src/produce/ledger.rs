@@ -262,9 +262,7 @@ impl Ledger {
             self.gap = (rest.missing > 0).then_some(rest);
             return Ok(());
         }
-        // What is kept comes behind the gap.
-        let kept = self.in_flight.front().or(self.queue.front());
-        match kept.filter(|_| self.gap.is_none()) {
+        match self.in_flight.front().or(self.queue.front()) {
             Some(parcel) if parcel.is_stored_as(stored) => {
                 self.pop_acknowledged();
                 Ok(())

@@ -6,7 +6,7 @@ use crate::cluster::PartitionResults;
 use crate::error::Error;
 use crate::offsets::{IsolationLevel, OffsetSpec};
 
-/// Records of a filler batch. Compressed it has some KiB, so that topics that take only small batches take it, too.
+/// Records of a filler batch. Compressed it has 16 KiB, so that topics that take only small batches take it, too.
 const FILLERS: i32 = 20_000;
 
 impl PartitionWriter {

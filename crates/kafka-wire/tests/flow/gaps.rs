@@ -463,6 +463,27 @@ async fn a_log_that_keeps_the_last_of_each_key_cannot_begin_elsewhere_unless_it_
     assert_eq!(bounds(bench, "begin-both").await, (20_001, 20_001));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_take_young_records_or_small_batches_only_or_write_them_anew_begin_elsewhere_too() {
+    let bench = shared().await;
+    let cluster = bench.connect().await;
+    let young = [
+        ("message.timestamp.before.max.ms", "1000"),
+        ("message.timestamp.after.max.ms", "1000"),
+        ("max.message.bytes", "20000"),
+    ];
+    let anew = [
+        ("compression.type", "gzip"),
+        ("message.timestamp.type", "LogAppendTime"),
+    ];
+    for (topic, configs) in [("begin-young", &young[..]), ("begin-anew", &anew)] {
+        bench.java.create_topic(topic, 1, configs).await.unwrap();
+        let mut writer = opened(&cluster, topic, 0).await;
+        writer.begin_at(45_000).await.unwrap();
+        assert_eq!(bounds(bench, topic).await, (45_000, 45_000));
+    }
+}
+
 /// Records before the first that is kept are not found by their time.
 #[tokio::test(flavor = "multi_thread")]
 async fn look_ups_by_time_do_not_see_what_was_before_the_beginning() {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use kafka_wire::{Cluster, ClusterConfig, ConnectionError, Error, TopicFilter};
+use testkit::ClusterOptions;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -61,6 +62,22 @@ async fn a_host_with_several_addresses_is_tried_at_each() {
         .iter()
         .map(|server| server.replace("127.0.0.1", "localhost"));
     Cluster::connect(ClusterConfig::new(by_name)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_at_an_ipv6_address_is_reached_by_what_it_is_told_and_tells() {
+    let options = ClusterOptions::new().listener_at("SIX", "PLAINTEXT", "[::1]");
+    let broker = testkit::Cluster::start(options).await.unwrap();
+    let servers = broker.listener("SIX");
+    let cluster = Cluster::connect(ClusterConfig::new(&servers)).await.unwrap();
+    let metadata = cluster.metadata(TopicFilter::Names(vec![])).await.unwrap();
+    let told = &metadata.brokers[&0];
+    assert_eq!(
+        (told.host.as_str(), format!("[::1]:{}", told.port)),
+        ("::1", servers[0].clone())
+    );
+    // This goes to the address that it tells.
+    assert!(!cluster.describe_broker_configs(0).await.unwrap().is_empty());
 }
 
 #[tokio::test]

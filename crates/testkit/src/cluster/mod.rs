@@ -101,7 +101,7 @@ impl Cluster {
         (self.brokers.iter())
             .flat_map(|broker| &broker.listeners.further)
             .filter(|listener| listener.name == name)
-            .map(|listener| format!("127.0.0.1:{}", listener.port))
+            .map(|listener| format!("{}:{}", listener.host, listener.port))
             .collect()
     }
 

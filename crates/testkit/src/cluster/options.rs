@@ -17,6 +17,15 @@ pub enum Tuning {
     Throughput,
 }
 
+/// A listener beside the usual ones.
+#[derive(Debug, Clone)]
+pub(super) struct ListenerOptions {
+    pub(super) name: String,
+    pub(super) protocol: String,
+    /// A loopback address, in brackets if it has colons.
+    pub(super) host: String,
+}
+
 /// How a [`Cluster`](crate::Cluster) is to be started.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
@@ -26,8 +35,7 @@ pub struct ClusterOptions {
     pub(super) broker_properties: BTreeMap<usize, BTreeMap<String, String>>,
     pub(super) proxied: bool,
     pub(super) remote_storage: bool,
-    /// Name and protocol.
-    pub(super) listeners: Vec<(String, String)>,
+    pub(super) listeners: Vec<ListenerOptions>,
     /// Ports that listeners are said to have.
     pub(super) advertised: BTreeMap<String, u16>,
     pub(super) tuning: Tuning,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Mutex;
 
 use super::node::{Node, Runtime};
-use super::options::ClusterOptions;
+use super::options::{ClusterOptions, ListenerOptions};
 use super::properties::{self, FurtherListener, Listeners, Quorum};
 use super::remote;
 use super::{Broker, Cluster};
@@ -96,11 +96,12 @@ fn listeners(options: &ClusterOptions, ports: &mut Ports) -> Result<(Vec<Listene
         }
         let (internal, controller) = (ports.take()?, ports.take()?);
         let mut further = Vec::new();
-        for (name, protocol) in &options.listeners {
+        for ListenerOptions { name, protocol, host } in &options.listeners {
             let port = ports.take()?;
             further.push(FurtherListener {
                 name: name.clone(),
                 protocol: protocol.clone(),
+                host: host.clone(),
                 port,
                 advertised: options.advertised.get(name).copied().unwrap_or(port),
             });

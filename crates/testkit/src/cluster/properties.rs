@@ -25,6 +25,7 @@ pub(super) struct Listeners {
 pub(super) struct FurtherListener {
     pub(super) name: String,
     pub(super) protocol: String,
+    pub(super) host: String,
     pub(super) port: u16,
     /// The port that is advertised.
     pub(super) advertised: u16,
@@ -92,9 +93,11 @@ fn identity(broker: usize, listeners: &Listeners, quorum: &Quorum) -> BTreeMap<S
     let mut advertised = format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}");
     let mut protocols = "CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
     for listener in further {
-        let FurtherListener { name, protocol, .. } = listener;
-        listening.push_str(&format!(",{name}://127.0.0.1:{}", listener.port));
-        advertised.push_str(&format!(",{name}://127.0.0.1:{}", listener.advertised));
+        let FurtherListener {
+            name, protocol, host, ..
+        } = listener;
+        listening.push_str(&format!(",{name}://{host}:{}", listener.port));
+        advertised.push_str(&format!(",{name}://{host}:{}", listener.advertised));
         protocols.push_str(&format!(",{name}:{protocol}"));
     }
     let mut all = BTreeMap::from([

@@ -1,6 +1,6 @@
 //! Listeners that want encryption and logins.
 
-use super::options::ClusterOptions;
+use super::options::{ClusterOptions, ListenerOptions};
 use crate::certificates::{Authority, Identity};
 
 /// A way to log in at a listener.
@@ -76,8 +76,18 @@ impl ClusterOptions {
     /// A further listener on each broker, beside the usual ones: its name (capital letters) and its protocol, one of
     /// `SSL`, `SASL_PLAINTEXT` and `SASL_SSL`. Its addresses: [`Cluster::listener`](crate::Cluster::listener).
     #[must_use]
-    pub fn listener(mut self, name: &str, protocol: &str) -> Self {
-        self.listeners.push((name.to_owned(), protocol.to_owned()));
+    pub fn listener(self, name: &str, protocol: &str) -> Self {
+        self.listener_at(name, protocol, "127.0.0.1")
+    }
+
+    /// Like [`listener`](Self::listener), on another loopback address, such as `[::1]`; `PLAINTEXT` is a protocol as well.
+    #[must_use]
+    pub fn listener_at(mut self, name: &str, protocol: &str, host: &str) -> Self {
+        self.listeners.push(ListenerOptions {
+            name: name.to_owned(),
+            protocol: protocol.to_owned(),
+            host: host.to_owned(),
+        });
         self
     }
 
