@@ -1,6 +1,7 @@
 //! Older releases under the disturbances that the newest one is tested with: other versions of the protocol on the way, a
 //! ZooKeeper behind it, and what those brokers do when a leader goes.
 
+use kafka_wire::{NewTopic, TopicFilter};
 use testkit::{RequestFault, Rule, api_key};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -96,4 +97,28 @@ async fn kafka_3_9_gets_the_offsets_of_another_log() {
     let bench = kafka_3_9().await;
     same_offsets(&bench).await;
     filled_while_killed(&bench).await;
+}
+
+/// Where a ZooKeeper is, one broker takes changes of topics, and the others say that they do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_2_8_takes_topics_from_who_asks_the_controller_that_was() {
+    let bench = kafka_2_8().await;
+    let cluster = bench.connect().await;
+    let create = async |name: &str| {
+        let topics = [NewTopic::new(name, 1)];
+        cluster.create_topics(&topics).await.remove(0).1.unwrap();
+    };
+    create("by-the-controller").await;
+    let metadata = cluster.metadata(TopicFilter::Names(vec![])).await.unwrap();
+    let former = usize::try_from(metadata.controller.unwrap()).unwrap();
+    bench.kafka.restart_broker(former).await.unwrap();
+    let proxy = bench.kafka.proxy(former).unwrap();
+    let before = proxy.requests(api_key::CREATE_TOPICS);
+    create("by-another").await;
+    assert!(
+        proxy.requests(api_key::CREATE_TOPICS) > before,
+        "it was not asked"
+    );
+    let metadata = cluster.metadata(TopicFilter::Names(vec![])).await.unwrap();
+    assert_ne!(metadata.controller, Some(former as i32));
 }

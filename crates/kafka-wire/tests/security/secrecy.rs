@@ -10,7 +10,7 @@ use testkit::Validity;
 
 use crate::capture::logged;
 use crate::iam;
-use crate::support::{Files, USER, chain, config, shared, with_login};
+use crate::support::{Files, USER, chain, config, password, shared, with_login};
 use crate::token_endpoint::{TokenEndpoint, token};
 
 const MARKER: &str = "mArKeR";
@@ -176,4 +176,38 @@ async fn keys(files: &Files) {
         !lines.iter().any(|line| log.contains(line)),
         "a key is in the log"
     );
+}
+
+/// A broker's own secrets stay with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_names_its_secrets_and_does_not_tell_them() {
+    let shared = shared().await;
+    let login = SaslConfig::scram_sha_256(USER, password());
+    let cluster = Cluster::connect(with_login(shared, "LOGIN", login))
+        .await
+        .unwrap();
+    let configs = cluster.describe_broker_configs(0).await.unwrap();
+    let keys = configs
+        .iter()
+        .filter(|entry| entry.name.ends_with("ssl.keystore.key") && entry.name.starts_with("listener.name"));
+    let mut found = 0;
+    for entry in keys {
+        assert_eq!(
+            (entry.sensitive, entry.value.as_deref()),
+            (true, None),
+            "{}",
+            entry.name
+        );
+        found += 1;
+    }
+    assert!(found > 3);
+    let retention = configs
+        .iter()
+        .find(|entry| entry.name == "log.retention.ms")
+        .unwrap();
+    assert_eq!(
+        (retention.sensitive, retention.value.as_deref()),
+        (false, Some("-1"))
+    );
+    cluster.close().await;
 }
