@@ -148,6 +148,13 @@ pub enum PartitionProblem {
         log_end: i64,
     },
 
+    /// Markers to fill a gap are not in the log, although the broker says that they are.
+    #[error("the broker says that it has written transaction markers, and offset {offset} holds none")]
+    MarkersMissing {
+        /// The first offset of the gap.
+        offset: i64,
+    },
+
     /// Old brokers cannot take this batch.
     #[error("the broker is too old for batches compressed with zstd")]
     ZstdUnsupported,

@@ -140,6 +140,8 @@ struct Broker {
     /// Requests that were left lying for a while: the correlation id of the only one on each of these connections.
     left_lying: HashMap<usize, i32>,
     port: u16,
+    /// Whether it says of markers that all is well, and writes none.
+    lying: bool,
     /// How many producer ids it has handed out.
     producer_ids: i64,
     logs: Vec<Log>,
@@ -154,6 +156,7 @@ impl Broker {
             silent: HashSet::new(),
             left_lying: HashMap::new(),
             port,
+            lying: false,
             producer_ids: 0,
             logs: (0..PARTITIONS).map(|_| Log::default()).collect(),
         }
@@ -331,6 +334,7 @@ impl Broker {
         let partition = request.markers[0].topics[0].partition_indexes[0];
         let log = &mut self.logs[partition as usize];
         let (appended, code) = match fate {
+            _ if self.lying => (0, 0),
             0 => return Reply::HangUp,
             LEFT_LYING => return Reply::Later(3 * PATIENCE),
             // Not the leader, after some of them or before the first.
@@ -389,8 +393,8 @@ fn batch(partition: usize, index: usize) -> RawBatch {
     builder.build().unwrap()
 }
 
-/// Returns how many batches were sent again.
-async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
+/// A producer against such a broker.
+async fn start(seed: u64, faults: u32, forgetful: bool) -> (Arc<Mutex<Broker>>, FakeBroker, Producer) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let broker = Arc::new(Mutex::new(Broker::new(seed, faults, forgetful, port)));
@@ -409,6 +413,12 @@ async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
         ..ProducerOptions::default()
     };
     let producer = Producer::start(&cluster, options).await.unwrap();
+    (broker, fake, producer)
+}
+
+/// Returns how many batches were sent again.
+async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
+    let (broker, _fake, producer) = start(seed, faults, forgetful).await;
     let mut writers = tokio::task::JoinSet::new();
     for partition in 0..PARTITIONS {
         let producer = producer.clone();
@@ -466,4 +476,16 @@ async fn a_broker_that_forgets_producers_ends_up_with_every_batch_once() {
             .expect("an end");
     }
     assert!(sent_again > 0);
+}
+
+#[tokio::test]
+async fn a_broker_that_says_that_there_are_markers_is_asked_some_times() {
+    let (broker, fake, producer) = start(0, 0, false).await;
+    broker.lock().unwrap().lying = true;
+    let mut writer = producer.partition(TOPIC, 0, 0).await.unwrap();
+    writer.fill_to(3).await.unwrap();
+    let error = writer.flush().await.unwrap_err().to_string();
+    assert!(error.contains("offset 0 holds none"), "{error}");
+    let asked = fake.count::<WriteTxnMarkersRequest>();
+    assert!((2..20).contains(&asked), "{asked}");
 }

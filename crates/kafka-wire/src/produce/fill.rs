@@ -5,9 +5,11 @@
 //! transaction; so as many markers as offsets are missing stand in for them (KIP-98; AK `KafkaApis`, `WriteTxnMarkers`).
 //!
 //! ```text
-//! everything before is acknowledged -> write markers -> look at the log (`settle.rs`) -> enough? what is kept goes on
-//!                                            ^                    |
-//!                                            +---- too few -------+
+//! everything before is acknowledged -> look at the log (`settle.rs`) -> enough? what is kept goes on
+//!                                        ^            |
+//!                                        |         too few
+//!                                        |            v
+//!                                        +------ write markers
 //! ```
 //!
 //! So a gap is filled by the task that looks at the log, and there is one of them for a partition at a time.
@@ -16,8 +18,6 @@
 //! of the last one, and no offsets. A marker has no sequence number either, so nothing keeps a repeated request from being
 //! appended again. Therefore each of them is found in the log before the next is written, and the broker has to be done with
 //! a connection that was lost (`doubt.rs`).
-
-use std::sync::Arc;
 
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::{ProducerId, WriteTxnMarkersRequest, WriteTxnMarkersResponse};
@@ -29,6 +29,7 @@ use crate::batch::BatchHeader;
 use crate::cluster::{Cluster, TopicPartition};
 use crate::connection::{Api, Link, Role, topic_name};
 use crate::error::{Error, ErrorCode};
+use crate::problem::PartitionProblem;
 use crate::retry::Effect;
 
 /// Markers of one request. A broker appends them one by one, some thousands in a second.
@@ -65,24 +66,22 @@ impl Gap {
 }
 
 impl Shared {
-    /// Fills the partition's gap in the background, then lets the partition go on.
-    pub(super) fn fill_later(self: &Arc<Self>, partition: &Arc<Partition>) {
-        let (shared, filled) = (Arc::clone(self), Arc::clone(partition));
-        self.in_background(Arc::clone(partition), async move {
-            shared.fill(&filled).await?;
-            shared.settle(&filled).await
-        });
-    }
-
     /// Writes markers into the partition's gap, as many as one request may have. Only the log tells how many it took.
+    /// `told` is what was left when the broker last said that it had written some.
     ///
     /// # Errors
     /// What does not pass, or has not passed in the time that is allowed.
-    pub(super) async fn fill(&self, partition: &Partition) -> Result<(), Error> {
+    pub(super) async fn fill(&self, partition: &Partition, told: &mut Option<Gap>) -> Result<(), Error> {
         let Some(gap) = partition.gap() else {
             return Ok(());
         };
-        let written = self.write_markers(partition, gap).await;
+        let written = if told.take() == Some(gap) {
+            let offset = partition.acknowledged_offset();
+            Err(partition.error(PartitionProblem::MarkersMissing { offset }))
+        } else {
+            self.write_markers(partition, gap).await
+        };
+        *told = written.is_ok().then_some(gap);
         partition.marked(written)
     }
 

@@ -251,7 +251,7 @@ impl Partition {
     }
 
     /// Takes a gap, to be filled with markers of this identity. Nothing appended before may be left to be acknowledged.
-    /// Returns whether the caller has to see to it; else that is the task that is looking at the log already.
+    /// Returns whether the partition has to be settled for it; else that is being done already.
     ///
     /// # Errors
     /// What ended the writing.
@@ -263,7 +263,10 @@ impl Partition {
             Phase::Failed(error) => return Err(error.clone()),
         };
         state.ledger.open_gap(end, identity);
-        state.halt();
+        if idle {
+            state.pause = Duration::ZERO;
+            state.halt();
+        }
         Ok(idle)
     }
 

@@ -89,21 +89,11 @@ impl Shared {
 
     /// Settles a partition in the background.
     pub(super) fn settle_later(self: &Arc<Self>, partition: Arc<Partition>) {
-        let (shared, settled) = (Arc::clone(self), Arc::clone(&partition));
-        self.in_background(partition, async move { shared.settle(&settled).await });
-    }
-
-    /// Works on a partition until the producer is dropped. What goes wrong ends the partition's writing.
-    pub(super) fn in_background(
-        self: &Arc<Self>,
-        partition: Arc<Partition>,
-        work: impl Future<Output = Result<(), Error>> + Send + 'static,
-    ) {
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             tokio::select! {
-                worked = work => {
-                    if let Err(error) = worked {
+                settled = shared.settle(&partition) => {
+                    if let Err(error) = settled {
                         partition.fail(error);
                     }
                 }
@@ -117,6 +107,7 @@ impl Shared {
     /// # Errors
     /// What does not pass, or has not passed in the time that is allowed.
     pub(super) async fn settle(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
+        let mut told = None;
         loop {
             let pause = partition.pause();
             // A timer rounds up to the next millisecond.
@@ -135,7 +126,7 @@ impl Shared {
                     if resumed.map_err(|problem| partition.error(problem))? {
                         return Ok(());
                     }
-                    self.fill(partition).await?;
+                    self.fill(partition, &mut told).await?;
                     continue;
                 }
                 Err(error) => error,

@@ -173,7 +173,8 @@ impl PartitionWriter {
             .await?;
         self.flush().await?;
         if self.partition.open_gap(offset, identity)? {
-            self.producer.inner.shared.fill_later(&self.partition);
+            let shared = &self.producer.inner.shared;
+            shared.settle_later(Arc::clone(&self.partition));
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ fn of_problem(problem: &PartitionProblem) -> Verdict {
         // The length of a batch is not covered by its checksum.
         | PartitionProblem::BatchTooLarge { .. }
         | PartitionProblem::NoProgress { .. }
+        | PartitionProblem::MarkersMissing { .. }
         | PartitionProblem::UnknownEpoch { .. }
         // It is only a guess.
         | PartitionProblem::RequestTooLarge { limit: None, .. }
