@@ -31,6 +31,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
 
+use super::fill::shard;
 use super::*;
 use crate::batch::{BatchBuilder, BatchHeader, NewRecord, ProducePatch, RawBatch};
 use crate::cluster::Cluster;
@@ -142,6 +143,8 @@ struct Broker {
     port: u16,
     /// Whether it says of markers that all is well, and writes none.
     lying: bool,
+    /// Requests for markers with which something went wrong.
+    marker_faults: usize,
     /// How many producer ids it has handed out.
     producer_ids: i64,
     logs: Vec<Log>,
@@ -157,6 +160,7 @@ impl Broker {
             left_lying: HashMap::new(),
             port,
             lying: false,
+            marker_faults: 0,
             producer_ids: 0,
             logs: (0..PARTITIONS).map(|_| Log::default()).collect(),
         }
@@ -331,6 +335,7 @@ impl Broker {
     fn write_markers(&mut self, seen: &Seen) -> Reply {
         let request: WriteTxnMarkersRequest = seen.read();
         let fate = self.fate(seen, &[0, 1, 2, 3, 4, 5, LEFT_LYING]);
+        self.marker_faults += usize::from(fate != WELL);
         let partition = request.markers[0].topics[0].partition_indexes[0];
         let log = &mut self.logs[partition as usize];
         let (appended, code) = match fate {
@@ -416,8 +421,8 @@ async fn start(seed: u64, faults: u32, forgetful: bool) -> (Arc<Mutex<Broker>>, 
     (broker, fake, producer)
 }
 
-/// Returns how many batches were sent again.
-async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
+/// Returns how many batches were sent again, and with how many requests for markers something went wrong.
+async fn run(seed: u64, faults: u32, forgetful: bool) -> (usize, usize) {
     let (broker, _fake, producer) = start(seed, faults, forgetful).await;
     let mut writers = tokio::task::JoinSet::new();
     for partition in 0..PARTITIONS {
@@ -451,31 +456,32 @@ async fn run(seed: u64, faults: u32, forgetful: bool) -> usize {
         assert_eq!(log.end, next, "seed {seed}, partition {partition}");
         assert_eq!(log.changed, 0, "seed {seed}, partition {partition}");
     }
-    broker.logs.iter().map(|log| log.same).sum()
+    (broker.logs.iter().map(|log| log.same).sum(), broker.marker_faults)
+}
+
+/// Twelve runs, with so many faults in turn.
+async fn runs(faults: [u32; 4], forgetful: bool) {
+    let (mut sent_again, mut marker_faults) = (0, 0);
+    for (seed, faults) in (0..12).zip(faults.into_iter().cycle()) {
+        let run = tokio::time::timeout(Duration::from_secs(60), run(seed, faults, forgetful)).await;
+        let (again, of_markers) = run.expect("an end");
+        sent_again += again;
+        marker_faults += of_markers;
+    }
+    assert!(
+        sent_again > 0 && marker_faults > 0,
+        "{sent_again} {marker_faults}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_fails_at_random_ends_up_with_every_batch_once() {
-    let mut sent_again = 0;
-    for seed in 0..12 {
-        let faults = [0, 5, 15, 30][seed as usize % 4];
-        sent_again += tokio::time::timeout(Duration::from_secs(60), run(seed, faults, false))
-            .await
-            .expect("an end");
-    }
-    assert!(sent_again > 0);
+    runs([0, 5, 15, 30], false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_forgets_producers_ends_up_with_every_batch_once() {
-    let mut sent_again = 0;
-    for seed in 0..12 {
-        let faults = [5, 15, 30][seed as usize % 3];
-        sent_again += tokio::time::timeout(Duration::from_secs(60), run(seed, faults, true))
-            .await
-            .expect("an end");
-    }
-    assert!(sent_again > 0);
+    runs([5, 15, 30, 15], true).await;
 }
 
 #[tokio::test]
@@ -488,4 +494,21 @@ async fn a_broker_that_says_that_there_are_markers_is_asked_some_times() {
     assert!(error.contains("offset 0 holds none"), "{error}");
     let asked = fake.count::<WriteTxnMarkersRequest>();
     assert!((2..20).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_before_it_is_its_turn_writes_no_markers() {
+    let (broker, fake, producer) = start(0, 0, false).await;
+    let mut first = producer.partition(TOPIC, 0, 0).await.unwrap();
+    let turn = producer.turns().take(1, shard(first.partition())).await;
+    first.fill_to(3).await.unwrap();
+    // It is the next in the line.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(first);
+    let mut second = producer.partition(TOPIC, 0, 0).await.unwrap();
+    second.fill_to(2).await.unwrap();
+    drop(turn);
+    assert_eq!(second.flush().await.unwrap(), 2);
+    assert_eq!(fake.count::<WriteTxnMarkersRequest>(), 1);
+    assert_eq!(broker.lock().unwrap().logs[0].end, 2);
 }

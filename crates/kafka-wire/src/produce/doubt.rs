@@ -33,9 +33,8 @@ impl Doubt {
         let broker = self.link.broker();
         tokio::select! {
             biased;
-            gone = self.link.gone() => if gone {
-                return Ok(());
-            },
+            // Whether it was may never be known, and then the others decide.
+            true = self.link.gone() => return Ok(()),
             () = self.leader_moves(cluster, partition) => {
                 tracing::debug!(partition = %partition.name, %broker, "the partition has another leader now");
                 return Ok(());

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{ApiVersionsRequest, BrokerId, MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, BrokerId, DescribeConfigsRequest, MetadataRequest, MetadataResponse,
+};
 use kafka_protocol::protocol::StrBytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -58,6 +60,8 @@ async fn bench(patience: Duration) -> Bench {
             seen.answer(&all_versions())
         } else if seen.is::<MetadataRequest>() && is_well.load(Ordering::SeqCst) {
             seen.answer(&metadata(port, leads.load(Ordering::SeqCst)))
+        } else if seen.is::<DescribeConfigsRequest>() {
+            Reply::Silence
         } else {
             Reply::HangUp
         }
@@ -126,4 +130,32 @@ async fn a_broker_that_does_not_answer_has_all_the_time_that_the_partition_has()
     }
     bench.well.store(true, Ordering::SeqCst);
     ends(bench.wait(0).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_end_is_never_known_ends_no_doubt() {
+    let mut bench = bench(Duration::MAX).await;
+    // Somebody else's, who does not want to know what became of the request.
+    let other = Cluster::connect(ClusterConfig::new([bench.broker.server()]))
+        .await
+        .unwrap();
+    let link = other.link(1, Role::Produce, 0).await.unwrap();
+    let asked = link.clone();
+    let unanswered = tokio::spawn(async move {
+        let request = DescribeConfigsRequest::default();
+        asked.call(&request, Duration::from_secs(60)).await
+    });
+    while bench.broker.count::<DescribeConfigsRequest>() == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    other.close().await;
+    assert!(unanswered.await.unwrap().unwrap_err().is_in_doubt());
+    assert!(!link.gone().await);
+    bench.doubt = Arc::new(Doubt {
+        link,
+        ..Doubt::clone(&bench.doubt)
+    });
+    let waiting = bench.wait(4).await;
+    bench.leader.store(2, Ordering::SeqCst);
+    ends(waiting).await.unwrap();
 }

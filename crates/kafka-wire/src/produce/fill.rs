@@ -17,7 +17,17 @@
 //! What the broker answers is not believed, for better or worse: it tells one outcome for all markers of a producer id, that
 //! of the last one, and no offsets. A marker has no sequence number either, so nothing keeps a repeated request from being
 //! appended again. Therefore each of them is found in the log before the next is written, and the broker has to be done with
-//! a connection that was lost (`doubt.rs`).
+//! a connection that was lost (`doubt.rs`). What it appends nevertheless, as something between has cut the connection, shows:
+//! by the next look, or by the offset of the next batch. A dropped writer's markers that come late are refused as soon as
+//! there is one of a later writer, which has a higher epoch.
+//!
+//! The request names the topic, and no topic id. A topic that was made anew may get some markers before that is noticed.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
 
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::{ProducerId, WriteTxnMarkersRequest, WriteTxnMarkersResponse};
@@ -32,15 +42,16 @@ use crate::error::{Error, ErrorCode};
 use crate::problem::PartitionProblem;
 use crate::retry::Effect;
 
-/// Markers of one request. A broker appends them one by one, some thousands in a second.
+/// Markers of one request. A broker appends them one by one, thousands to tens of thousands in a second.
 const MOST_MARKERS: i64 = 2_000;
-/// Requests for markers under way at the same time: each keeps a thread of a broker busy.
-pub(super) const FILLING: usize = 4;
+/// Connections to a broker for markers, with one request at a time: each keeps a thread of the broker busy. On the connections
+/// of batches, those of other partitions would have to wait.
+const CONNECTIONS: usize = 4;
 /// A name that no topic can have.
 const NO_TOPIC: &str = "/";
 
-/// The producer id and epoch that markers carry. It is not that of the batches, whose sequence numbers are not to depend on
-/// what a broker makes of markers.
+/// The producer id and epoch that markers carry. The id is not that of the batches, whose sequence numbers are not to depend
+/// on what a broker makes of markers; the epoch is that with which the writer began.
 pub(super) type MarkerIdentity = (i64, i16);
 
 /// Offsets to be filled, from what is acknowledged on.
@@ -53,10 +64,10 @@ pub(super) struct Gap {
 
 impl Gap {
     /// What is left of it when a batch of the log, the first that was not acknowledged, at `offset`, is one of its markers: a
-    /// producer id is unique in a cluster, and nobody else has this one.
+    /// producer id is unique in a cluster, and of this producer's writers for a partition each has another epoch.
     pub(super) fn filled_by(self, stored: &BatchHeader, offset: i64) -> Option<Self> {
         let ours = stored.is_control()
-            && stored.producer_id == self.identity.0
+            && (stored.producer_id, stored.producer_epoch) == self.identity
             && (stored.base_offset, stored.next_offset()) == (offset, offset + 1);
         ours.then_some(Self {
             missing: self.missing - 1,
@@ -72,36 +83,64 @@ impl Shared {
     /// # Errors
     /// What does not pass, or has not passed in the time that is allowed.
     pub(super) async fn fill(&self, partition: &Partition, told: &mut Option<Gap>) -> Result<(), Error> {
-        let Some(gap) = partition.gap() else {
-            return Ok(());
-        };
-        let written = if told.take() == Some(gap) {
+        let gap = partition.gap();
+        let written = if gap.is_some() && told.take() == gap {
             let offset = partition.acknowledged_offset();
             Err(partition.error(PartitionProblem::MarkersMissing { offset }))
         } else {
-            self.write_markers(partition, gap).await
+            self.write_markers(partition).await
         };
-        *told = written.is_ok().then_some(gap);
+        *told = gap.filter(|_| written.is_ok());
         partition.marked(written)
     }
 
-    async fn write_markers(&self, partition: &Partition, gap: Gap) -> Result<(), Error> {
-        let _turn = self.filling.acquire().await;
+    async fn write_markers(&self, partition: &Partition) -> Result<(), Error> {
         let leader = self.cluster.leader(&partition.name).await?;
         partition.is_of_topic(leader.topic_id)?;
-        // Connections of their own: on others, batches of other partitions would have to wait for the markers.
-        let shard = usize::MAX - partition.name.partition.unsigned_abs() as usize % FILLING;
+        let shard = shard(&partition.name);
+        let _turn = self.turns.take(leader.node, shard).await;
         let link = self.cluster.link(leader.node, Role::Produce, shard).await?;
+        // The writer may have been dropped meanwhile.
+        let Some(gap) = partition.gap() else {
+            return Ok(());
+        };
         let request = request(&partition.name, gap.identity, gap.missing.min(MOST_MARKERS));
-        let answered = link.call(&request, self.options.answer_timeout()).await;
+        let patience = self.options.answer_timeout();
+        let answered = link.call(&request, patience).await;
         if matches!(answered, Err(Error::InDoubt { .. })) {
             partition.doubts(Doubt {
                 node: leader.node,
                 link: link.clone(),
-                patience: self.options.answer_timeout().saturating_mul(FILLING as u32),
+                patience,
             });
         }
         outcome(&answered?, &partition.name, &link)
+    }
+}
+
+/// The connection for a partition's markers. Those for batches are counted from 0 on.
+pub(super) fn shard(name: &TopicPartition) -> usize {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    usize::MAX - hasher.finish() as usize % CONNECTIONS
+}
+
+/// Who has it may have markers written.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// Whose turn it is on each connection for markers, by node id and shard.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    connections: Mutex<BTreeMap<(i32, usize), Turn>>,
+}
+
+impl Turns {
+    pub(super) async fn take(&self, node: i32, shard: usize) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry((node, shard)).or_default())
+        };
+        turn.lock_owned().await
     }
 }
 
@@ -111,7 +150,8 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error::Kafka`] with `CLUSTER_AUTHORIZATION_FAILED` when it may not: it takes the right to `ClusterAction`, on newer
-    /// brokers to that or to `Alter`, on the cluster. [`Error::UnsupportedApi`] when the broker does not offer it.
+    /// brokers to that or to `Alter`, on the cluster. [`Error::UnsupportedApi`] when the broker does not offer it. What keeps
+    /// the brokers from answering in the time allowed by `retry_timeout`.
     pub async fn check_marker_rights(&self) -> Result<(), Error> {
         let nowhere = TopicPartition::new(NO_TOPIC, 0);
         let request = request(&nowhere, (0, 0), 1);

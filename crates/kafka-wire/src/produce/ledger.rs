@@ -305,13 +305,12 @@ impl Ledger {
     /// What was found in the log instead of what was sent.
     fn describe(&self, stored: &BatchHeader) -> String {
         let what = if stored.is_control() {
-            "a transaction marker"
+            "a transaction marker".to_owned()
         } else {
-            "a batch"
+            format!("a batch of {} records", stored.record_count)
         };
-        let records = stored.record_count;
         if stored.producer_id < 0 {
-            return format!("{what} of {records} records without a producer id");
+            return format!("{what} without a producer id");
         }
         // It can be its own: brokers that have forgotten the producer take a later batch though an earlier one failed.
         let whose = if stored.producer_id == self.producer_id {
@@ -320,7 +319,7 @@ impl Ledger {
             "producer"
         };
         format!(
-            "{what} of {records} records by {whose} {} (epoch {}, sequence {})",
+            "{what} by {whose} {} (epoch {}, sequence {})",
             stored.producer_id, stored.producer_epoch, stored.base_sequence
         )
     }

@@ -251,6 +251,13 @@ fn a_gap_is_filled_by_its_own_markers_only() {
                 ..marker(10, 8)
             },
         ),
+        (
+            "a transaction marker",
+            BatchHeader {
+                producer_epoch: 1,
+                ..marker(10, 8)
+            },
+        ),
         // What waits behind the gap is not to be before it.
         ("a batch", behind),
     ];

@@ -283,6 +283,8 @@ impl Partition {
         let mut state = self.lock();
         state.pause = match written {
             Ok(()) => Duration::ZERO,
+            // A later writer of the producer has a higher epoch.
+            Err(error) if refuses_sequence(&error) => return Err(error),
             Err(error) => state.streak.failed(error)?,
         };
         Ok(())

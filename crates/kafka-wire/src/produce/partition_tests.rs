@@ -292,5 +292,7 @@ async fn a_gap_ends_with_the_writing() {
     partition.fail(denied.unwrap_err());
     assert_eq!(partition.gap(), None, "nothing more is written");
     let error = partition.open_gap(9, (8, 0)).unwrap_err();
+    let fenced = partition.marked(Err(coded(ErrorCode::INVALID_PRODUCER_EPOCH)));
+    assert!(fenced.is_err(), "a later writer is there");
     assert_eq!(error.code(), Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
 }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::ProducerOptions;
-use super::fill::FILLING;
+use super::fill::Turns;
 use super::lane::Lane;
 use super::partition::Partition;
 use super::queue::LaneQueue;
@@ -28,8 +28,7 @@ pub(super) struct Shared {
     /// The largest request that each broker accepts, where it is known.
     request_limits: Mutex<BTreeMap<i32, usize>>,
     settling: Semaphore,
-    /// For requests of markers.
-    pub(super) filling: Semaphore,
+    pub(super) turns: Turns,
     closed: CancellationToken,
 }
 
@@ -43,7 +42,7 @@ impl Shared {
             lanes: Mutex::default(),
             request_limits: Mutex::default(),
             settling,
-            filling: Semaphore::new(FILLING),
+            turns: Turns::default(),
             closed,
         }
     }

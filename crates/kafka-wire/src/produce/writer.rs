@@ -9,7 +9,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ProducerOptions;
 use super::claims::{Claim, Claims};
-use super::fill::MarkerIdentity;
 use super::ledger::Ledger;
 use super::partition::{Partition, Progress};
 use super::shared::Shared;
@@ -32,8 +31,8 @@ struct Inner {
     producer_id: i64,
     producer_epoch: i16,
     claims: Claims,
-    /// Made when the first gap is to be filled.
-    markers: OnceCell<MarkerIdentity>,
+    /// The producer id of markers, got when the first gap is to be filled.
+    marker_id: OnceCell<i64>,
     /// Ends the tasks.
     _close: DropGuard,
 }
@@ -52,7 +51,7 @@ impl Producer {
             producer_id,
             producer_epoch,
             claims: Claims::default(),
-            markers: OnceCell::new(),
+            marker_id: OnceCell::new(),
             _close: closed.drop_guard(),
         };
         Ok(Self {
@@ -93,6 +92,11 @@ impl Producer {
         self.open(name, ledger, claim).await
     }
 
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> &super::fill::Turns {
+        &self.inner.shared.turns
+    }
+
     /// A writer that begins with this ledger.
     async fn open(
         &self,
@@ -114,7 +118,7 @@ impl Producer {
         Ok(PartitionWriter {
             partition,
             progress,
-            _claim: claim,
+            claim,
             producer: self.clone(),
         })
     }
@@ -126,7 +130,7 @@ pub struct PartitionWriter {
     partition: Arc<Partition>,
     progress: watch::Receiver<Progress>,
     /// Ends with the writer.
-    _claim: Claim,
+    claim: Claim,
     /// The tasks that do the work end with the producer.
     producer: Producer,
 }
@@ -150,14 +154,16 @@ impl PartitionWriter {
     /// log can be given the offsets of another one, from which records are missing. For what comes before the first record
     /// see [`begin_at`](Self::begin_at).
     ///
-    /// Waits until all that was appended before is in the log, and not for the markers: [`flush`](Self::flush) does, and what
-    /// is appended now comes behind them. Brokers write some thousands of them in a second; each takes about 80 bytes of the
-    /// log, until compaction removes it. A look-up by time may find a marker, whose time is the broker's, so it lands too
-    /// early rather than too late. Nothing was taken when the future is dropped before it ends.
+    /// Waits until all that was appended before is in the log, markers of an earlier gap included, and not for the markers of
+    /// this one: [`flush`](Self::flush) does, and what is appended now comes behind them. Brokers write thousands to tens of
+    /// thousands of them in a second; each takes about 80 bytes of the log, until compaction removes it. A look-up by time may
+    /// find a marker, whose time is the broker's, so it lands too early rather than too late. Nothing was taken when the future
+    /// is dropped before it ends.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] when `offset` is taken already. What ended the writing: among others that the user may not
-    /// write markers, which [`Cluster::check_marker_rights`] tells beforehand.
+    /// [`Error::InvalidRequest`] when `offset` is taken already. What keeps the first gap of a producer from getting a producer
+    /// id in the time allowed by `retry_timeout`. What ended the writing: among others that the user may not write markers,
+    /// which [`Cluster::check_marker_rights`] tells beforehand.
     pub async fn fill_to(&mut self, offset: i64) -> Result<(), Error> {
         let next = self.next_offset();
         if offset < next {
@@ -167,10 +173,11 @@ impl PartitionWriter {
         if offset == next {
             return Ok(());
         }
-        let Inner { shared, markers, .. } = &*self.producer.inner;
-        let identity = *markers
-            .get_or_try_init(|| init_producer_id(&shared.cluster))
-            .await?;
+        let Inner {
+            shared, marker_id, ..
+        } = &*self.producer.inner;
+        let new_id = async || Ok::<_, Error>(init_producer_id(&shared.cluster).await?.0);
+        let identity = (*marker_id.get_or_try_init(new_id).await?, self.claim.epoch);
         self.flush().await?;
         if self.partition.open_gap(offset, identity)? {
             let shared = &self.producer.inner.shared;

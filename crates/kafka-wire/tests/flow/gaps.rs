@@ -8,7 +8,7 @@ use std::time::Duration;
 use kafka_wire::batch::{BatchBuilder, Codec, NewRecord};
 use kafka_wire::{
     Cluster, Error, ErrorCode, IsolationLevel, OffsetSpec, PartitionProblem, PartitionWriter, Producer,
-    ProducerOptions, TopicPartition,
+    ProducerOptions, TopicFilter, TopicPartition,
 };
 use testkit::{ProduceRecord, Record, RequestFault, Rule, TransactionEnd, api_key};
 
@@ -120,7 +120,8 @@ async fn a_log_gets_the_offsets_of_another_one() {
 /// Many gaps, large and small, in several partitions, under faults. Every record has to be where it is to be, and everything
 /// between to be a marker.
 async fn fills(bench: &Bench, topic: &str, rules: impl IntoIterator<Item = Rule>) {
-    const PARTITIONS: i32 = 3;
+    // Some have to wait for others.
+    const PARTITIONS: i32 = 8;
     bench.create(topic, PARTITIONS).await;
     let cluster = bench.connect().await;
     let producer = Producer::start(&cluster, impatient()).await.unwrap();
@@ -292,43 +293,54 @@ async fn leaders_that_are_killed_while_gaps_are_filled() {
 
 pub(crate) async fn filled_while_killed(bench: &Bench) {
     const PARTITIONS: i32 = 3;
-    const ROUNDS: usize = 40;
+    const ROUNDS: i64 = 60;
     let topic = "gaps-killed";
     bench.create(topic, PARTITIONS).await;
     let cluster = bench.connect().await;
     let mut options = ProducerOptions::default();
     options.request_timeout = Duration::from_secs(3);
     let producer = Producer::start(&cluster, options).await.unwrap();
+    let rounds = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..PARTITIONS)
         .map(|partition| {
-            let producer = producer.clone();
+            let (producer, rounds) = (producer.clone(), Arc::clone(&rounds));
             tokio::spawn(async move {
                 let mut writer = producer.partition(topic, partition, 0).await.unwrap();
-                for index in 0..ROUNDS {
+                for index in 0..ROUNDS as usize {
                     writer.fill_to(writer.next_offset() + 300).await.unwrap();
                     writer
                         .append(batch(partition, index, 5, Codec::None))
                         .await
                         .unwrap();
+                    if partition == 0 {
+                        rounds.store(index, Ordering::Relaxed);
+                    }
                 }
                 writer.flush().await.unwrap()
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    bench.kafka.kill_broker(1).await.unwrap();
+    while rounds.load(Ordering::Relaxed) < 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let metadata = cluster.metadata(TopicFilter::Names(vec![topic.to_owned()])).await;
+    let leader = metadata.unwrap().topics[topic].partitions[&0].leader.unwrap();
+    bench.kafka.kill_broker(leader as usize).await.unwrap();
+    assert!(
+        rounds.load(Ordering::Relaxed) < ROUNDS as usize - 2,
+        "it was filled before"
+    );
     tokio::time::sleep(Duration::from_secs(2)).await;
-    bench.kafka.start_broker(1).await.unwrap();
+    bench.kafka.start_broker(leader as usize).await.unwrap();
     for (partition, task) in tasks.into_iter().enumerate() {
         let end = tokio::time::timeout(PATIENCE, task)
             .await
             .expect("filled")
             .unwrap();
-        assert_eq!(end, 305 * ROUNDS as i64);
+        assert_eq!(end, 305 * ROUNDS);
         let records = bench.java.consume_all(topic, partition as i32).await.unwrap();
         let offsets = records.iter().map(|record| record.offset);
-        let expected =
-            (0..ROUNDS as i64).flat_map(|round| (0..5).map(move |record| 305 * round + 300 + record));
+        let expected = (0..ROUNDS).flat_map(|round| (0..5).map(move |record| 305 * round + 300 + record));
         assert!(offsets.eq(expected), "partition {partition}");
     }
 }
@@ -449,7 +461,8 @@ async fn a_log_that_keeps_the_last_of_each_key_cannot_begin_elsewhere_unless_it_
         (0, 0),
         "nothing was written"
     );
-    // It was no failure of the writer.
+    // It was no failure of the writer, and nothing is needed to begin where it does.
+    writer.begin_at(0).await.unwrap();
     writer.fill_to(3).await.unwrap();
     assert_eq!(writer.flush().await.unwrap(), 3);
 

@@ -69,9 +69,13 @@ async fn who_may_not_write_markers_is_told_before_and_fills_nothing() {
     // One of two rights is enough.
     deny("CLUSTER_ACTION").await;
     let denied = AclFilter::all().with_principal(principal.clone());
-    while cluster.describe_acls(&denied).await.unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let known = async {
+        while cluster.describe_acls(&denied).await.unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, known).await.expect("an entry");
     cluster.check_marker_rights().await.unwrap();
     deny("ALTER").await;
     let denied = code_of(async || cluster.check_marker_rights().await).await;
