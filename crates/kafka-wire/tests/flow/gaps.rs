@@ -443,6 +443,32 @@ async fn only_an_empty_log_begins_elsewhere() {
     assert!(offsets.iter().map(|record| record.offset).eq(50_123..50_128));
 }
 
+/// With more than one step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beginning_that_was_interrupted_is_taken_up_again() {
+    const BEGINNING: i64 = 21_000_001;
+    let bench = shared().await;
+    let cluster = bench.connect().await;
+    bench.create("begin-again", 1).await;
+    let mut writer = opened(&cluster, "begin-again", 0).await;
+    tokio::select! {
+        begun = writer.begin_at(BEGINNING) => panic!("too fast to be interrupted: {begun:?}"),
+        () = async { while bounds(bench, "begin-again").await.1 == 0 {} } => {}
+    }
+    let reached = writer.flush().await.unwrap();
+    drop(writer);
+    assert!(reached < BEGINNING);
+    let name = TopicPartition::new("begin-again", 0);
+    for (_, outcome) in cluster.delete_records(&[(name, reached)]).await {
+        outcome.unwrap();
+    }
+    let mut writer = opened(&cluster, "begin-again", reached).await;
+    writer.begin_at(BEGINNING).await.unwrap();
+    assert_eq!(bounds(bench, "begin-again").await, (BEGINNING, BEGINNING));
+    // Where it is already.
+    writer.begin_at(BEGINNING).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_keeps_the_last_of_each_key_cannot_begin_elsewhere_unless_it_deletes_too() {
     let bench = shared().await;
