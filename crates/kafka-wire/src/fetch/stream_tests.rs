@@ -292,6 +292,8 @@ async fn requests_name_the_leaders_epoch_and_that_of_the_last_batch() {
         .filter(|seen| seen.is::<FetchRequest>())
         .map(Seen::read)
         .collect();
+    // Committed data is what is asked for, unless somebody wants other.
+    assert!(asked.iter().all(|request| request.isolation_level == 1));
     let epochs = |request: &FetchRequest| {
         let asked = &request.topics[0].partitions[0];
         (

@@ -89,6 +89,11 @@ async fn a_rolling_restart_while_partitions_are_written_and_read() {
     reading.finish(ends).await;
 }
 
+/// How many fetches a broker was sent by clients; brokers do not go through the proxies.
+fn fetched_from(bench: &Bench, broker: usize) -> u64 {
+    bench.kafka.proxy(broker).unwrap().requests(api_key::FETCH)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_in_the_same_rack_is_read_from() {
     let bench = three().await;
@@ -108,7 +113,7 @@ async fn a_replica_in_the_same_rack_is_read_from() {
             .unwrap(),
         2000
     );
-    let served = |broker: usize| bench.kafka.proxy(broker).unwrap().requests(api_key::FETCH);
+    let served = |broker| fetched_from(&bench, broker);
     let before = [served(0), served(1), served(2)];
     let mut near = options();
     near.rack = Some("rack-2".to_owned());
@@ -141,6 +146,7 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
     near.rack = Some("rack-2".to_owned());
     near.partition_max_bytes = 20_000;
     let asked = FetchPartition::new("near-and-gone", 0, 0).until(2000);
+    let before = fetched_from(&bench, 2);
     let mut stream = FetchStream::start(&cluster, [asked], near);
     let mut next = 0;
     let mut killed = false;
@@ -151,6 +157,7 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
             FetchEventKind::Batches(fetched) => {
                 in_order(&fetched, &mut next);
                 if !killed {
+                    assert!(fetched_from(&bench, 2) > before, "it was not read from");
                     bench.kafka.kill_broker(2).await.unwrap();
                     killed = true;
                 }
@@ -165,7 +172,7 @@ async fn a_replica_that_goes_away_is_left_for_the_leader() {
     bench.kafka.start_broker(2).await.unwrap();
 }
 
-/// Its leader names it until it is out of sync, and then goes on without it.
+/// The leader names it until it is out of sync.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_hangs_is_left_for_the_leader() {
     let bench = three().await;
@@ -181,6 +188,7 @@ async fn a_replica_that_hangs_is_left_for_the_leader() {
     let mut near = options();
     near.rack = Some("rack-2".to_owned());
     let asked = FetchPartition::new(topic, 0, 0).until(2000);
+    let before = fetched_from(&bench, 2);
     let mut stream = FetchStream::start(&cluster, [asked], near);
     let mut next = 0;
     for end in [1000, 2000] {
@@ -194,6 +202,7 @@ async fn a_replica_that_hangs_is_left_for_the_leader() {
             in_order(&fetched, &mut next);
         }
         if end == 1000 {
+            assert!(fetched_from(&bench, 2) > before, "it was not read from");
             bench.kafka.pause_broker(2).await.unwrap();
         }
     }
