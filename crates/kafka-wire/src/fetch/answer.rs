@@ -1,13 +1,10 @@
 //! What an answer means for a partition, and where the partition goes with it.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use super::cursor::{Cursor, Outcome};
 use super::exchange::API;
 use super::lane::{ENVELOPE, Lane};
 use super::pool::Turn;
+use super::replica::Replica;
 use super::response::PartitionResponse;
 use super::{FetchEventKind, FetchedBatches};
 use crate::batch::{BatchError, LENGTH_OVERHEAD};
@@ -16,9 +13,6 @@ use crate::error::{Error, ErrorCode};
 use crate::hint::LeaderHint;
 use crate::offsets::IsolationLevel;
 use crate::problem::PartitionProblem;
-
-/// How long a replica is read from before the leader is asked again which one is near (KIP-392).
-const REPLICA_TERM: Duration = Duration::from_secs(5 * 60);
 
 /// What room a partition had in a response.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +44,7 @@ impl Lane {
             .preferred_read_replica
             .filter(|&replica| replica != self.node)
         {
-            cursor.replica = Some((replica, Instant::now() + REPLICA_TERM));
+            cursor.replica = Some(Replica::new(replica));
             return self.shared.reassign(cursor);
         }
         let read_committed = self.shared.options.isolation == IsolationLevel::ReadCommitted;
@@ -153,7 +147,7 @@ impl Lane {
             format!("{}-{}", cursor.topic, cursor.partition),
         );
         // A replica may be behind or have another log start: what the leader says counts.
-        if code == ErrorCode::OFFSET_OUT_OF_RANGE && cursor.replica.is_none() {
+        if code == ErrorCode::OFFSET_OUT_OF_RANGE && cursor.reads_leader() {
             return self.shared.out_of_range(link, cursor, error).await;
         }
         self.shared.retry_or_fail(cursor, error).await;
@@ -183,7 +177,7 @@ impl Lane {
 
     /// Puts a partition back into the pool, or takes it to another broker when its term with a replica is over.
     pub(super) fn put_back(&self, mut cursor: Cursor, turn: Turn) {
-        if cursor.replica.is_some_and(|(_, until)| until <= Instant::now()) {
+        if cursor.replica.is_some_and(|replica| replica.is_over()) {
             cursor.replica = None;
             self.shared.reassign(cursor);
         } else {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::place::{Order, Place, Span};
+use super::replica::Replica;
 use super::response::PartitionResponse;
 use super::{FetchPartition, FetchedBatches};
 use crate::batch::{BatchIter, LogEntry, RawBatch};
@@ -42,8 +41,8 @@ pub(super) struct Cursor {
     pub(super) needs: usize,
     /// Whether the last answer suggests that there is more to read now.
     pub(super) hot: bool,
-    /// The broker to read from instead of the leader, and until when.
-    pub(super) replica: Option<(i32, Instant)>,
+    /// The broker to read from, whatever the leader would say. Without it, the leader is asked which one is near.
+    pub(super) replica: Option<Replica>,
     /// Answers in a row without progress.
     pub(super) stuck_answers: u32,
     /// The failures since the last good answer.

@@ -98,7 +98,7 @@ fn is_to_be_asked(link: &Link) -> bool {
 
 /// What to ask the leader. A replica is read from only after its leader was asked.
 fn question(cursor: &Cursor) -> Option<Asked<i32>> {
-    let is_open = !cursor.confirmed && cursor.replica.is_none() && cursor.last_epoch >= 0;
+    let is_open = !cursor.confirmed && cursor.reads_leader() && cursor.last_epoch >= 0;
     is_open.then(|| (cursor.name(), cursor.asked(), cursor.last_epoch))
 }
 

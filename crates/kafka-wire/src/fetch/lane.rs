@@ -106,13 +106,21 @@ impl Lane {
             min_bytes: 1,
             max_bytes: i32::try_from(limit).unwrap_or(i32::MAX),
             read_committed: options.isolation == IsolationLevel::ReadCommitted,
-            rack: options.rack.as_deref().unwrap_or_default(),
+            rack: self.rack(share),
             partitions: &partitions,
         };
         let (body, version) = exchange::send(link, &request, self.shared.patience()).await?;
         let response = exchange::read(link, body.clone(), version, partitions.len())?;
         self.shared.throttled.add(response.throttle_time_ms);
         Ok((response, body))
+    }
+
+    /// The rack to tell. It holds for the whole request: a partition that stays with this broker makes the others stay for
+    /// this time.
+    fn rack(&self, share: &Share) -> &str {
+        let stays = share.cursors.iter().any(Cursor::stays_with_leader);
+        let rack = self.shared.options.rack.as_deref();
+        rack.filter(|_| !stays).unwrap_or_default()
     }
 
     /// Hands each partition its answer; `limit` is what all of them might have had.

@@ -19,6 +19,7 @@ mod history;
 mod lane;
 mod place;
 mod pool;
+mod replica;
 pub(crate) mod request;
 pub(crate) mod response;
 mod router;
@@ -112,7 +113,8 @@ pub struct FetchOptions {
     pub max_wait: Duration,
     /// How long a partition may fail without a good answer in between before it is given up. `None`: for ever.
     pub give_up_after: Option<Duration>,
-    /// The rack of this client, if brokers should name a replica near it to read from (KIP-392).
+    /// The rack of this client, if brokers should name a replica near it to read from (KIP-392). When that one fails, or does
+    /// not have what is wanted, the leader is read from for five minutes.
     pub rack: Option<String>,
 }
 

@@ -209,9 +209,10 @@ impl World {
     /// Where the log of a broker starts or ends.
     fn list_offsets(&self, node: i32, request: &ListOffsetsRequest) -> ListOffsetsResponse {
         let asked = &request.topics[0].partitions[0];
-        let end = self.followers.as_ref().map_or(END, |script| script.end(node));
-        let partition =
-            ListOffsetsPartitionResponse::default().with_offset(if asked.timestamp == -1 { end } else { 0 });
+        let script = self.followers.as_ref();
+        let (start, end) = script.map_or((0, END), |script| script.edges(node));
+        let offset = if asked.timestamp == -1 { end } else { start };
+        let partition = ListOffsetsPartitionResponse::default().with_offset(offset);
         let topic = ListOffsetsTopicResponse::default()
             .with_name(request.topics[0].name.clone())
             .with_partitions(vec![partition]);

@@ -110,9 +110,8 @@ impl Router {
             return self.shared.failed(cursor, problem).await;
         }
         cursor.follow(leader);
-        let now = Instant::now();
-        cursor.replica = cursor.replica.filter(|(_, until)| *until > now);
-        let node = cursor.replica.map_or(leader.node, |(replica, _)| replica);
+        cursor.replica = cursor.replica.filter(|replica| !replica.is_over());
+        let node = cursor.replica.map_or(leader.node, |replica| replica.node);
         self.pool(node).add(cursor);
     }
 

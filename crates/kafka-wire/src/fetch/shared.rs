@@ -110,7 +110,7 @@ impl Shared {
     ///
     /// What may pass is for the router, after a pause: it asks the leader, even when the failure was a replica's.
     pub(super) async fn retry_or_fail(&self, mut cursor: Cursor, error: Error) {
-        cursor.replica = None;
+        cursor.return_to_leader();
         self.try_later(cursor, error).await;
     }
 
