@@ -112,11 +112,7 @@ impl Lane {
             _ => {
                 cursor.hot = has_more;
                 cursor.streak.end();
-                let turn = if room.unused < cursor.max_bytes {
-                    Turn::Next
-                } else {
-                    Turn::Alone
-                };
+                let turn = Turn::after_nothing(room.unused, cursor.max_bytes);
                 self.put_back(cursor, turn);
             }
         }

@@ -80,8 +80,7 @@ proptest! {
                 let misses = &mut in_vain[cursor.partition as usize];
                 *misses = if bytes > 0 { 0 } else { *misses + 1 };
                 let turn = match bytes {
-                    0 if unused >= partition_limit => Turn::Alone,
-                    0 => Turn::Next,
+                    0 => Turn::after_nothing(unused, partition_limit),
                     _ => Turn::Last,
                 };
                 pool.put_back(cursor, turn);

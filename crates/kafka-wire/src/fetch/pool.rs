@@ -63,6 +63,13 @@ pub(super) enum Turn {
     Last,
 }
 
+impl Turn {
+    /// For a partition that had nothing in a response, of which so many bytes were left and it might have had `most`.
+    pub(super) fn after_nothing(unused: usize, most: usize) -> Self {
+        if unused < most { Self::Next } else { Self::Alone }
+    }
+}
+
 impl Pool {
     pub(super) fn new() -> Self {
         Self {

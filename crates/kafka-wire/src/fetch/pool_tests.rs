@@ -48,6 +48,12 @@ async fn who_had_its_turn_waits_and_who_had_none_comes_next() {
     assert_eq!(numbers(&pool.take(1, 100).await), [1, 2, 3, 0]);
 }
 
+#[test]
+fn who_had_no_room_comes_next_and_who_had_none_in_spite_of_it_is_to_be_alone() {
+    assert_eq!(Turn::after_nothing(99, 100), Turn::Next);
+    assert_eq!(Turn::after_nothing(100, 100), Turn::Alone);
+}
+
 #[tokio::test]
 async fn who_had_none_although_there_was_room_is_alone_once() {
     let pool = pool(3, 1);
