@@ -10,7 +10,7 @@ use kafka_wire::{
 };
 use testkit::{Codec, ConsumeOptions, Generate, Isolation, ProduceRecord, ProducerOptions};
 
-use crate::support::{Bench, Read, next_batches, options, read, read_one, seen, shared};
+use crate::support::{Bench, Read, next_batches, next_event, options, read, read_one, seen, shared};
 
 const TIME: i64 = 1_700_000_000_000;
 
@@ -192,7 +192,7 @@ async fn a_removed_prefix_is_reported_and_never_skipped() {
     let mut stream = FetchStream::start(&cluster, partitions, options());
     let mut lowest = BTreeMap::new();
     let mut finished = 0;
-    while let Some(event) = stream.next().await {
+    while let Some(event) = next_event(&mut stream).await {
         match event.kind {
             FetchEventKind::OutOfRange {
                 requested,
@@ -231,7 +231,7 @@ async fn a_removed_prefix_is_reported_and_never_skipped() {
         [FetchPartition::new(topic, 1, 101).until(200)],
         options(),
     );
-    let event = beyond.next().await.unwrap();
+    let event = next_event(&mut beyond).await.unwrap();
     assert!(matches!(
         event.kind,
         FetchEventKind::OutOfRange {
@@ -408,7 +408,7 @@ async fn one_partition_that_cannot_be_read_does_not_stop_the_others() {
     ];
     let mut stream = FetchStream::start(&cluster, asked, options());
     let mut ends = BTreeMap::new();
-    while let Some(event) = stream.next().await {
+    while let Some(event) = next_event(&mut stream).await {
         match event.kind {
             FetchEventKind::Batches(_) => {}
             FetchEventKind::Finished { .. } => _ = ends.insert((event.topic, event.partition), None),

@@ -8,7 +8,7 @@ use testkit::{
     ClusterOptions, Isolation, OffsetSpec, ProduceRecord, ProducerOptions, RecordedRequest, api_key,
 };
 
-use crate::support::{Bench, decoded, options, read, seen};
+use crate::support::{Bench, decoded, next_event, options, read, seen};
 
 const PARTITIONS: i32 = 6;
 const SEGMENTS: i64 = 20;
@@ -97,7 +97,7 @@ async fn the_start_is_that_of_the_remote_log(bench: &Bench, topic: &str) {
     let cluster = bench.connect().await;
     let asked = FetchPartition::new(topic, 0, 5).until(END);
     let mut stream = FetchStream::start(&cluster, [asked], options());
-    let event = stream.next().await.unwrap();
+    let event = next_event(&mut stream).await.unwrap();
     let FetchEventKind::OutOfRange {
         requested,
         log_start_offset,

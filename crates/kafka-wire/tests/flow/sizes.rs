@@ -8,7 +8,7 @@ use kafka_wire::{
 };
 use testkit::{ClusterOptions, ProduceRecord};
 
-use crate::support::{Bench, batches, options, read, seen, shared, write};
+use crate::support::{Bench, batches, next_event, options, read, seen, shared, write};
 
 /// A batch with one record that does not compress.
 fn bulky(bytes: usize, seed: u8) -> RawBatch {
@@ -159,7 +159,7 @@ async fn large_batches_have_their_turn_though_small_ones_never_run_dry() {
         .map(|(partition, end)| FetchPartition::new("crowded", partition, 0).until(end));
     let mut stream = FetchStream::start(&bench.connect().await, asked, single);
     let (mut answers, mut large_done_at) = (0, 0);
-    while let Some(event) = stream.next().await {
+    while let Some(event) = next_event(&mut stream).await {
         match event.kind {
             FetchEventKind::Batches(_) => answers += 1,
             FetchEventKind::Finished { .. } if event.partition == 0 => large_done_at = answers,
@@ -203,7 +203,7 @@ async fn a_log_of_many_segments_is_read_one_after_the_other() {
 
     let mut stream = FetchStream::start(&cluster, [asked()], options());
     let mut answers = 0;
-    while let Some(event) = stream.next().await {
+    while let Some(event) = next_event(&mut stream).await {
         answers += i64::from(matches!(event.kind, FetchEventKind::Batches(_)));
     }
     assert_eq!(answers, SEGMENTS);

@@ -9,8 +9,8 @@ use kafka_protocol::protocol::{Decodable, HeaderVersion};
 use kafka_wire::batch::{BatchBuilder, BatchIter, Codec, LogEntry, NewRecord, RawBatch};
 use kafka_wire::codec::Decompressor;
 use kafka_wire::{
-    ByteBudget, Cluster, ClusterConfig, Error, FetchEventKind, FetchOptions, FetchPartition, FetchStream,
-    FetchedBatches, IsolationLevel, OffsetSpec, Producer, TopicPartition,
+    ByteBudget, Cluster, ClusterConfig, Error, FetchEvent, FetchEventKind, FetchOptions, FetchPartition,
+    FetchStream, FetchedBatches, IsolationLevel, OffsetSpec, Producer, TopicPartition,
 };
 use testkit::{JavaClient, Record, RecordedRequest};
 use tokio::sync::OnceCell;
@@ -179,15 +179,17 @@ pub(crate) async fn read(
     );
 }
 
+/// The next event of a reader, or its end; a reader that hangs fails.
+pub(crate) async fn next_event(stream: &mut FetchStream) -> Option<FetchEvent> {
+    let event = tokio::time::timeout(Duration::from_secs(60), stream.next()).await;
+    event.expect("no event for a minute")
+}
+
 /// Reads a stream to its end; every partition has to finish.
 pub(crate) async fn read_all(stream: &mut FetchStream) -> BTreeMap<TopicPartition, Read> {
     let mut all: BTreeMap<TopicPartition, Read> = BTreeMap::new();
     let mut decompressor = Decompressor::new();
-    let patience = Duration::from_secs(60);
-    while let Some(event) = tokio::time::timeout(patience, stream.next())
-        .await
-        .expect("no event for a minute")
-    {
+    while let Some(event) = next_event(stream).await {
         let read = all
             .entry(TopicPartition::new(event.topic, event.partition))
             .or_default();
