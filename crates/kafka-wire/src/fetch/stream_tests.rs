@@ -56,6 +56,8 @@ struct Leader {
     diverging: AtomicBool,
     /// So many fetches are answered by hanging up.
     hang_ups: AtomicUsize,
+    /// So many fetches are answered with nothing but a throttle time.
+    withheld: AtomicUsize,
     /// So many answers tell a port where nobody listens.
     wrong_ports: AtomicUsize,
     /// Start and end of the log, for who asks.
@@ -90,6 +92,7 @@ impl Leader {
             port: listener.local_addr().unwrap().port(),
             diverging: AtomicBool::new(false),
             hang_ups: AtomicUsize::new(0),
+            withheld: AtomicUsize::new(0),
             wrong_ports: AtomicUsize::new(0),
             edges: Mutex::default(),
             alter: Mutex::default(),
@@ -114,6 +117,8 @@ impl Leader {
             seen.answer(&self.metadata())
         } else if seen.is::<FetchRequest>() && takes_one(&self.hang_ups) {
             Reply::HangUp
+        } else if seen.is::<FetchRequest>() && takes_one(&self.withheld) {
+            seen.answer(&FetchResponse::default().with_throttle_time_ms(1))
         } else if seen.is::<FetchRequest>() {
             seen.answer(&self.fetch(&seen.read()))
         } else if let Some(edges) = *self.edges.lock().unwrap()
@@ -316,6 +321,16 @@ async fn failures_that_should_not_happen_are_borne_again_after_each_good_answer(
     leader.failing_every_second_time.store(true, SeqCst);
     assert_eq!(read(&broker).await.unwrap(), all());
     assert_eq!(broker.count::<FetchRequest>(), 2 * all().len());
+}
+
+#[tokio::test]
+async fn answers_that_a_quota_holds_back_are_no_failures() {
+    // More of them in a row than failures that should not happen are borne.
+    let (leader, broker) = Leader::start(0, 0, 99).await;
+    leader.withheld.store(20, SeqCst);
+    assert_eq!(read(&broker).await.unwrap(), all());
+    assert_eq!(broker.count::<FetchRequest>(), 20 + all().len());
+    assert_eq!(broker.count::<MetadataRequest>(), 1);
 }
 
 #[tokio::test]

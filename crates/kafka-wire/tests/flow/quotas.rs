@@ -64,16 +64,19 @@ async fn a_reader_over_its_quota_gets_answers_without_any_partition_and_reads_ev
     // Correlation id, no tagged fields, throttle time, error code, session id, number of topics (as one more).
     let (withheld, fault) = counting(|answer| is_throttled(&answer[5..9]) && answer[15..] == [1, 0]);
     let rule = Rule::request(api_key::FETCH, fault).always();
-    bench.kafka.proxy(0).unwrap().add(rule);
+    let proxy = bench.kafka.proxy(0).unwrap();
+    proxy.add(rule);
     let cluster = connect(&bench, "metered-reader").await;
+    let before = proxy.requests(api_key::METADATA);
     let asked = (0..PARTITIONS).map(|partition| FetchPartition::new("metered", partition, 0).until(6000));
     let mut small = options();
     small.partition_max_bytes = 50_000;
     let mut stream = FetchStream::start(&cluster, asked, small);
     let read = read_all(&mut stream).await;
     assert!(stream.throttled() > Duration::ZERO);
-    // More often than a failure that should not happen would be borne.
     assert!(withheld.load(Ordering::Relaxed) > 9, "{withheld:?}");
+    // Who leads is asked once, to begin with, and would be again after a failure.
+    assert_eq!(proxy.requests(api_key::METADATA), before + 1);
     for partition in 0..PARTITIONS {
         let records = &read[&TopicPartition::new("metered", partition)].records;
         assert!(
