@@ -297,6 +297,8 @@ async fn lost_answers_of_a_broker_that_forgets_the_producer_meanwhile() {
     let cluster = bench.connect().await;
     let mut options = impatient();
     options.request_timeout = Duration::from_secs(2);
+    // An answer to a later request would end the connection at once, and with it the waiting.
+    options.requests_per_connection = 3;
     let producer = Producer::start(&cluster, options).await.unwrap();
     let rule = Rule::request(api_key::PRODUCE, RequestFault::DropResponse)
         .skip(2)
