@@ -261,16 +261,18 @@ async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
     let bench = proxied().await;
     let cluster = bench.connect_with(Duration::from_secs(1)).await;
     fill(&bench, &cluster, "read-stalled").await;
+    let asked =
+        || (0..PARTITIONS).map(|partition| FetchPartition::new("read-stalled", partition, 0).until(RECORDS));
+    // Connections are there, so that requests are what does not pass.
+    read(&cluster, asked(), small()).await;
     for direction in [Direction::ToBroker, Direction::ToClient] {
         let proxy = bench.kafka.proxy(0).unwrap();
+        let before = proxy.requests(api_key::METADATA);
         let stall = proxy.add(Rule::stall(direction));
         let reading = tokio::spawn({
             let cluster = cluster.clone();
-            async move {
-                let asked = (0..PARTITIONS)
-                    .map(|partition| FetchPartition::new("read-stalled", partition, 0).until(RECORDS));
-                read(&cluster, asked, small()).await
-            }
+            let asked = asked();
+            async move { read(&cluster, asked, small()).await }
         });
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(stall.hits() > 0 && !reading.is_finished());
@@ -279,6 +281,9 @@ async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
             let offsets = read.records.iter().map(|record| record.offset);
             assert!(offsets.eq(0..RECORDS), "{name}");
         }
+        // Behind what was given up comes the question who leads.
+        let asked = proxy.requests(api_key::METADATA);
+        assert!(asked > before, "{direction:?}: nothing was given up");
     }
 }
 

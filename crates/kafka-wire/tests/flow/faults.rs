@@ -345,13 +345,18 @@ async fn a_line_on_which_nothing_passes_for_longer_than_the_patience() {
         bench.create(topic, PARTITIONS).await;
         let cluster = bench.connect_with(Duration::from_secs(1)).await;
         let producer = Producer::start(&cluster, impatient()).await.unwrap();
+        let proxy = bench.kafka.proxy(0).unwrap();
+        let before = proxy.requests(api_key::OFFSET_FOR_LEADER_EPOCH);
         let writing = Writing::by(&producer, topic);
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let stall = bench.kafka.proxy(0).unwrap().add(Rule::stall(direction));
+        let stall = proxy.add(Rule::stall(direction));
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert!(stall.hits() > 0);
         stall.remove();
         writing.finish(&bench, topic).await;
+        // Once for each partition, to begin with, and again for what was given up.
+        let looks = proxy.requests(api_key::OFFSET_FOR_LEADER_EPOCH) - before;
+        assert!(looks > PARTITIONS as u64, "{looks}: nothing was in doubt");
     }
 }
 
@@ -361,19 +366,19 @@ async fn a_slow_line_is_no_timeout() {
     bench.create("slow-line", 3).await;
     let cluster = bench.connect().await;
     let mut options = impatient();
-    // A request takes longer to be written than the broker may take for an answer.
+    // A request waits behind others for longer than the broker may take for an answer.
     options.connections_per_broker = 1;
     let producer = Producer::start(&cluster, options).await.unwrap();
     let proxy = bench.kafka.proxy(0).unwrap();
     let slow = proxy.add(Rule::throttle(Direction::ToBroker, 150_000));
     let before = proxy.requests(api_key::OFFSET_FOR_LEADER_EPOCH);
-    for (partition, result) in write_all(&producer, "slow-line", 3, 60, 40)
+    for (partition, result) in write_all(&producer, "slow-line", 3, 9, 600)
         .await
         .into_iter()
         .enumerate()
     {
-        assert_eq!(result.unwrap(), 2400);
-        holds_exactly_once(&bench, "slow-line", partition as i32, 2400).await;
+        assert_eq!(result.unwrap(), 5400);
+        holds_exactly_once(&bench, "slow-line", partition as i32, 5400).await;
     }
     slow.remove();
     // Once for each partition, to begin with: nothing was ever in doubt.
