@@ -8,6 +8,9 @@ use super::aws::{AwsCredentialsSource, AwsMskIam};
 use crate::error::Error;
 use crate::secret::Secret;
 
+/// Where a login is in [`ClusterConfig`](crate::ClusterConfig), for messages.
+const SETTING: &str = "security.sasl";
+
 /// A login by SASL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,13 +132,16 @@ impl SaslConfig {
         Self::ScramSha512(Password::new(username, password))
     }
 
-    /// Says that the user name is the id of a delegation token (KIP-48), and the password its HMAC in base64. Only for SCRAM.
-    #[must_use]
-    pub fn with_delegation_token(mut self) -> Self {
-        if let Self::Plain(login) | Self::ScramSha256(login) | Self::ScramSha512(login) = &mut self {
-            login.is_delegation_token = true;
+    /// Says that the user name is the id of a delegation token (KIP-48), and the password its HMAC in base64.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for every mechanism but SCRAM: brokers take delegation tokens by no other.
+    pub fn with_delegation_token(mut self) -> Result<Self, Error> {
+        match &mut self {
+            Self::ScramSha256(login) | Self::ScramSha512(login) => login.is_delegation_token = true,
+            other => return Err(super::invalid(SETTING, &no_token_by(other.mechanism()))),
         }
-        self
+        Ok(self)
     }
 
     /// `OAUTHBEARER`
@@ -164,15 +170,21 @@ impl SaslConfig {
 
     pub(super) fn validate(&self) -> Result<(), Error> {
         match self {
-            Self::Plain(login) if login.is_delegation_token => {
-                Err("a delegation token logs in by SCRAM, and not by PLAIN".to_owned())
-            }
+            // The field can be set, too.
+            Self::Plain(login) if login.is_delegation_token => Err(no_token_by(self.mechanism())),
             Self::Plain(login) | Self::ScramSha256(login) | Self::ScramSha512(login) => login.validate(),
             Self::OauthBearer(oauth) => oauth.validate(),
             Self::AwsMskIam(iam) => iam.validate(),
         }
-        .map_err(|reason| super::invalid("security.sasl", &reason))
+        .map_err(|reason| super::invalid(SETTING, &reason))
     }
+}
+
+fn no_token_by(mechanism: &str) -> String {
+    format!(
+        "a delegation token logs in by SCRAM-SHA-256 or SCRAM-SHA-512, and not by {mechanism}: use one of these, or log in \
+         without a delegation token"
+    )
 }
 
 impl Password {
@@ -260,6 +272,55 @@ mod tests {
         let hidden = reason(&login("u", "marker\0marker"));
         assert!(hidden.contains("NUL") && !hidden.contains("marker"), "{hidden}");
         assert!(login("u", "p").validate().is_ok());
+    }
+
+    #[test]
+    fn a_delegation_token_logs_in_by_scram_and_nothing_else() {
+        let secret = || Secret::new("hmac");
+        for scram in [SaslConfig::scram_sha_256, SaslConfig::scram_sha_512] {
+            let login = scram("id", secret()).with_delegation_token().unwrap();
+            assert!(login.validate().is_ok());
+            let (SaslConfig::ScramSha256(login) | SaslConfig::ScramSha512(login)) = login else {
+                panic!("another mechanism")
+            };
+            assert!(login.is_delegation_token);
+        }
+        for (login, mechanism) in [
+            (SaslConfig::plain("id", secret()), "PLAIN"),
+            (
+                SaslConfig::oauth_bearer(TokenSource::File("token".into())),
+                "OAUTHBEARER",
+            ),
+            (
+                SaslConfig::aws_msk_iam(AwsCredentialsSource::Environment),
+                "AWS_MSK_IAM",
+            ),
+        ] {
+            let error = login.with_delegation_token().unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::InvalidConfig {
+                        setting: "security.sasl",
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
+            let words = error.to_string();
+            for part in [
+                "delegation token",
+                "SCRAM-SHA-256",
+                &format!("not by {mechanism}"),
+            ] {
+                assert!(words.contains(part), "{words}");
+            }
+        }
+        let SaslConfig::Plain(mut login) = SaslConfig::plain("id", secret()) else {
+            panic!("another mechanism")
+        };
+        login.is_delegation_token = true;
+        assert!(reason(&SaslConfig::Plain(login)).contains("not by PLAIN"));
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn what_is_no_message_is_an_error_and_no_panic() {
 
 #[test]
 fn a_delegation_token_is_announced_and_the_proof_covers_that() {
-    let config = SaslConfig::scram_sha_256("user", Secret::new("pencil")).with_delegation_token();
+    let config = SaslConfig::scram_sha_256("user", Secret::new("pencil")).with_delegation_token().unwrap();
     let SaslConfig::ScramSha256(login) = config else {
         panic!("another mechanism")
     };

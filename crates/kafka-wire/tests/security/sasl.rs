@@ -110,7 +110,9 @@ async fn delegation_token(shared: &Shared) -> DelegationToken {
         .await
         .unwrap();
     let token = java.create_delegation_token().await.unwrap();
-    let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac)).with_delegation_token();
+    let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac))
+        .with_delegation_token()
+        .unwrap();
     logs_in_soon(shared, login).await;
     token
 }
@@ -121,7 +123,7 @@ async fn a_delegation_token_logs_in_by_scram() {
     let token = delegation_token(shared).await;
     for (name, mechanism) in &MECHANISMS[1..] {
         let login = mechanism(token.id.clone(), Secret::new(&token.hmac));
-        let announced = login.clone().with_delegation_token();
+        let announced = login.clone().with_delegation_token().unwrap();
         works(
             shared,
             with_login(shared, "LOGIN", announced),
@@ -131,7 +133,9 @@ async fn a_delegation_token_logs_in_by_scram() {
         // Without being announced it is taken for a user.
         let words = refused_for_good(with_login(shared, "LOGIN", login)).await;
         says(&words, &[&token.id, name, "failed"]);
-        let wrong = mechanism(token.id.clone(), Secret::new("bm90IHRoZSBobWFj")).with_delegation_token();
+        let wrong = mechanism(token.id.clone(), Secret::new("bm90IHRoZSBobWFj"))
+            .with_delegation_token()
+            .unwrap();
         let words = refused_for_good(with_login(shared, "LOGIN", wrong)).await;
         says(&words, &[&token.id, name, "failed"]);
         assert!(!words.contains("bm90IHRoZSBobWFj"), "{words}");

@@ -199,6 +199,14 @@ impl Resolver<'_> {
                 MECHANISMS.join(", ")
             ));
         };
+        let is_delegation_token = matches!(self.section.sasl_tokenauth, Some(Scalar(true)));
+        if is_delegation_token && ["PLAIN", "OAUTHBEARER", "AWS_MSK_IAM"].contains(&&*mechanism) {
+            return Err(format!(
+                "{} has no meaning with `sasl_mechanism: {mechanism}`: delegation tokens log in by SCRAM-SHA-256 or \
+                 SCRAM-SHA-512; use one of these, or remove it",
+                self.key("sasl_tokenauth")
+            ));
+        }
         let by_password: fn(String, Secret) -> SaslConfig = match mechanism.as_str() {
             "PLAIN" => SaslConfig::plain,
             "SCRAM-SHA-256" => SaslConfig::scram_sha_256,
@@ -229,13 +237,9 @@ impl Resolver<'_> {
         );
         let username = self.needed(username.map(|text| text.0), "sasl_username")?;
         let login = by_password(username, self.needed_secret(password, "sasl_password")?);
-        match self.section.sasl_tokenauth {
-            Some(Scalar(true)) if mechanism == "PLAIN" => Err(format!(
-                "{} has no meaning with `sasl_mechanism: PLAIN`: delegation tokens log in by SCRAM-SHA-256 or SCRAM-SHA-512",
-                self.key("sasl_tokenauth")
-            )),
-            Some(Scalar(true)) => Ok(login.with_delegation_token()),
-            Some(Scalar(false)) | None => Ok(login),
+        match is_delegation_token {
+            true => login.with_delegation_token().map_err(|error| error.to_string()),
+            false => Ok(login),
         }
     }
 

@@ -78,6 +78,30 @@ fn all_protocols_are_resolved() {
 }
 
 #[test]
+fn a_delegation_token_needs_scram() {
+    let password = &["sasl_username: token-id", "sasl_password: hmac"][..];
+    for (mechanism, lines) in [
+        ("PLAIN", password),
+        ("OAUTHBEARER", &["sasl_oauthbearer_token_file: /token"]),
+        ("AWS_MSK_IAM", &[]),
+    ] {
+        let mechanism_line = format!("sasl_mechanism: {mechanism}");
+        let first = ["security_protocol: SASL_SSL", &mechanism_line];
+        let words = error(&[&first, lines, &["sasl_tokenauth: true"]].concat());
+        for part in [
+            "source.security.sasl_tokenauth has no meaning",
+            &mechanism_line,
+            "SCRAM-SHA-256 or SCRAM-SHA-512",
+            "remove it",
+        ] {
+            assert!(words.contains(part), "{words}");
+        }
+        // It is that line that is wrong.
+        security(&[&first, lines].concat());
+    }
+}
+
+#[test]
 fn tokens_come_from_a_file_a_command_or_an_endpoint() {
     let source = |lines: &[&str]| {
         let all = [
@@ -311,15 +335,9 @@ fn what_is_wrong_is_said_with_its_key() {
             "sasl_password is empty",
         ),
         (
-            sasl(&[
-                "sasl_mechanism: PLAIN",
-                "sasl_username: me",
-                "sasl_password: x",
-                "sasl_tokenauth: true",
-            ]),
-            "sasl_tokenauth has no meaning with `sasl_mechanism: PLAIN`",
+            oauth(&["sasl_tokenauth: false"]),
+            "sasl_tokenauth has no meaning with `sasl_mechanism: OAUTHBEARER`, which takes a token",
         ),
-        (oauth(&["sasl_tokenauth: true"]), "sasl_tokenauth has no meaning"),
         (
             sasl(&["sasl_mechanism: PLAIN", endpoint]),
             "sasl_oauthbearer_token_endpoint_url has no meaning",
