@@ -81,7 +81,13 @@ async fn authenticate(
         exchange = next;
         match step {
             Ok(Step::Send(next)) => message = next,
-            Ok(Step::Done) => return Ok(session(response.session_lifetime_ms)),
+            Ok(Step::Done) => {
+                let lifetime = response.session_lifetime_ms;
+                return match exchange.is_delegation_token() && tells_lifetimes(link) {
+                    true => session_of_token(lifetime).map_err(|what| failed(login, &exchange, what)),
+                    false => Ok(session(lifetime)),
+                };
+            }
             Err(what) => return Err(failed(login, &exchange, &what)),
         }
     }
@@ -121,6 +127,19 @@ fn session(lifetime_ms: i64) -> Option<Duration> {
         .map(Duration::from_millis)
 }
 
+/// A delegation token's session is never longer than the token is good, so when there is no time left, it has expired.
+///
+/// Brokers take such logins until they have cleared the token away, which may be an hour later, and close each connection at the
+/// first request: nobody would know why.
+fn session_of_token(lifetime_ms: i64) -> Result<Option<Duration>, &'static str> {
+    session(lifetime_ms).map(Some).ok_or("it has expired")
+}
+
+/// As all brokers do since Kafka 2.2. The others leave it at none.
+fn tells_lifetimes(link: &Link) -> bool {
+    (link.version_of::<SaslAuthenticateRequest>()).is_ok_and(|version| version >= 1)
+}
+
 /// Why a connection cannot be used, when a request of a login failed.
 fn cause(error: Error) -> ConnectionError {
     match error {
@@ -129,5 +148,35 @@ fn cause(error: Error) -> ConnectionError {
             "the broker is too old for this client's logins (it needs Kafka 1.0 or later)".to_owned(),
         ),
         other => ConnectionError::Protocol(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_without_time_left_has_expired_and_other_sessions_without_end_are_good() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(session_of_token(5_000), Ok(seconds(5)));
+        assert_eq!(session(5_000), seconds(5));
+        for none in [0, -1] {
+            assert_eq!(session_of_token(none), Err("it has expired"));
+            assert_eq!(session(none), None);
+        }
+    }
+
+    #[test]
+    fn brokers_that_do_not_tell_lifetimes_have_not_told_that_there_is_none() {
+        for (offered, tells) in [
+            (Some((0, 0)), false),
+            (Some((0, 1)), true),
+            (Some((0, 2)), true),
+            (None, false),
+        ] {
+            let (link, _ends) = Link::new("broker 1 at test:1".into());
+            link.set_versions(offered.map(|versions| (36, versions)).into_iter().collect());
+            assert_eq!(tells_lifetimes(&link), tells, "{offered:?}");
+        }
     }
 }

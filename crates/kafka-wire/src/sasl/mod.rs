@@ -157,6 +157,10 @@ impl Login {
                 "check that these AWS credentials are the right ones and may do kafka-cluster:Connect on the cluster, that \
                  the region is the cluster's (sasl_aws_region), and the clock of this machine"
             }
+            SaslConfig::ScramSha256(login) | SaslConfig::ScramSha512(login) if login.is_delegation_token => {
+                "check sasl_username (its id) and sasl_password (its HMAC), and with kafka-delegation-tokens.sh --describe that \
+                 it is there and has not expired; one that has cannot be renewed any more: create another"
+            }
             _ => "check sasl_username and sasl_password, and that the user exists for this mechanism",
         }
     }
@@ -176,10 +180,18 @@ impl Exchange {
     pub(crate) fn who(&self) -> String {
         match self {
             Self::Plain(exchange) => format!("user {:?}", exchange.username),
+            Self::Scram(exchange) if exchange.is_delegation_token => {
+                format!("the delegation token {:?}", exchange.username)
+            }
             Self::Scram(exchange) => format!("user {:?}", exchange.username),
             Self::Oauth(_) => "the token".to_owned(),
             Self::Iam(exchange) => exchange.who(),
         }
+    }
+
+    /// Whether it is by a delegation token, for a while only.
+    pub(crate) fn is_delegation_token(&self) -> bool {
+        matches!(self, Self::Scram(exchange) if exchange.is_delegation_token)
     }
 
     /// The token or key, if there may be another one to log in with.

@@ -35,7 +35,7 @@ pub(crate) struct ScramExchange {
     hash: Hash,
     pub(super) username: String,
     pub(super) password: Secret,
-    is_delegation_token: bool,
+    pub(super) is_delegation_token: bool,
     nonce: String,
     state: State,
 }

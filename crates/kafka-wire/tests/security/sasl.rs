@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use kafka_wire::{Cluster, SaslConfig, Secret};
+use kafka_wire::{Cluster, Error, SaslConfig, Secret, TopicFilter};
 use testkit::{DelegationToken, JavaClient};
 
 use crate::support::{
-    Files, PASSWORD, STRANGE_USER, Shared, USER, password, refused_for_good, says, shared, with_login, works,
+    Files, PASSWORD, STRANGE_USER, Shared, USER, chain, password, refused_for_good, says, shared, with_login,
+    works,
 };
 
 type Mechanism = fn(String, Secret) -> SaslConfig;
@@ -97,7 +98,7 @@ async fn logs_in_soon(shared: &Shared, login: SaslConfig) {
 }
 
 /// A token of the user that logs in by a password, known to the broker.
-async fn delegation_token(shared: &Shared) -> DelegationToken {
+async fn delegation_token(shared: &Shared, max_lifetime_ms: Option<u64>) -> DelegationToken {
     let login = format!(
         "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"{USER}\" password=\"{PASSWORD}\";"
     );
@@ -109,7 +110,7 @@ async fn delegation_token(shared: &Shared) -> DelegationToken {
     let java = JavaClient::start_with(&shared.brokers.listener("LOGIN"), &properties)
         .await
         .unwrap();
-    let token = java.create_delegation_token().await.unwrap();
+    let token = java.create_delegation_token(max_lifetime_ms).await.unwrap();
     let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac))
         .with_delegation_token()
         .unwrap();
@@ -120,7 +121,7 @@ async fn delegation_token(shared: &Shared) -> DelegationToken {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delegation_token_logs_in_by_scram() {
     let shared = shared().await;
-    let token = delegation_token(shared).await;
+    let token = delegation_token(shared, None).await;
     for (name, mechanism) in &MECHANISMS[1..] {
         let login = mechanism(token.id.clone(), Secret::new(&token.hmac));
         let announced = login.clone().with_delegation_token().unwrap();
@@ -137,7 +138,38 @@ async fn a_delegation_token_logs_in_by_scram() {
             .with_delegation_token()
             .unwrap();
         let words = refused_for_good(with_login(shared, "LOGIN", wrong)).await;
-        says(&words, &[&token.id, name, "failed"]);
+        says(
+            &words,
+            &["the delegation token", &token.id, name, "failed", "HMAC"],
+        );
         assert!(!words.contains("bm90IHRoZSBobWFj"), "{words}");
     }
+}
+
+/// As a run sees it that goes on while its token is not renewed. A broker that has not cleared the token away yet takes the
+/// login, and closes the connection at the first request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delegation_token_that_has_expired_is_told_and_nothing_to_be_tried_again() {
+    let shared = shared().await;
+    let token = delegation_token(shared, Some(15_000)).await;
+    let login = SaslConfig::scram_sha_256(&token.id, Secret::new(&token.hmac));
+    let config = with_login(shared, "LOGIN", login.with_delegation_token().unwrap());
+    let cluster = Cluster::connect(config.clone()).await.unwrap();
+    let says_so = |error: &Error| {
+        assert!(error.is_permanent(), "{}", chain(error));
+        let who = format!("the delegation token {:?}", token.id);
+        let parts = [&*who, "SCRAM-SHA-256 failed", "has expired", "create another"];
+        says(&chain(error), &parts);
+    };
+    let ends = async {
+        loop {
+            if let Err(error) = cluster.metadata(TopicFilter::Names(vec![])).await {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let patience = Duration::from_secs(120);
+    says_so(&tokio::time::timeout(patience, ends).await.expect("an end"));
+    says_so(&Cluster::connect(config).await.unwrap_err());
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Collections;
 import java.util.Map;
+import org.apache.kafka.clients.admin.CreateDelegationTokenOptions;
 import org.apache.kafka.clients.admin.ScramCredentialInfo;
 import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
@@ -34,7 +35,12 @@ final class SecurityCommands {
 
     /** Of the user that the connection logs in as. */
     private void createDelegationToken(JsonNode args, Reply reply) throws Exception {
-        DelegationToken token = clients.admin(args).createDelegationToken().delegationToken().get();
+        CreateDelegationTokenOptions options = new CreateDelegationTokenOptions();
+        JsonNode lifetime = args.get("max_lifetime_ms");
+        if (lifetime != null && !lifetime.isNull()) {
+            options.maxLifetimeMs(lifetime.longValue());
+        }
+        DelegationToken token = clients.admin(args).createDelegationToken(options).delegationToken().get();
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("id", token.tokenInfo().tokenId());
         node.put("hmac", token.hmacAsBase64String());

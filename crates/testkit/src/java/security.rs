@@ -16,11 +16,14 @@ pub struct DelegationToken {
 
 impl JavaClient {
     /// A delegation token of the user that this client logs in as. The broker needs `delegation.token.secret.key`; it learns of
-    /// the token a moment later.
-    pub async fn create_delegation_token(&self) -> Result<DelegationToken> {
+    /// the token a moment later. It is good for `max_lifetime_ms`, or for as long as the broker lets it be.
+    pub async fn create_delegation_token(&self, max_lifetime_ms: Option<u64>) -> Result<DelegationToken> {
         #[derive(Serialize)]
-        struct Args {}
-        self.call("delegation_token_create", &Args {}).await
+        struct Args {
+            max_lifetime_ms: Option<u64>,
+        }
+        self.call("delegation_token_create", &Args { max_lifetime_ms })
+            .await
     }
 
     /// Sets the password of a user for a mechanism (`SCRAM-SHA-256` or `SCRAM-SHA-512`), replacing what was set before.
