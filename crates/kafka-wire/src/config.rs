@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::connection::BrokerAddress;
 use crate::error::Error;
 
+pub(crate) use aws::check_region;
 pub use aws::{
     AwsCredentials, AwsCredentialsError, AwsCredentialsFuture, AwsCredentialsProvider, AwsCredentialsSource,
     AwsMskIam,
@@ -88,12 +89,13 @@ impl ClusterConfig {
         }
     }
 
-    /// Checks the settings without connecting to anything.
+    /// Checks the settings without connecting to anything. Of the environment only what a login would take from it: the region
+    /// of AWS, where neither the settings nor the names of the servers tell it.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] names the first setting that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        self.addresses()?;
+        let addresses = self.addresses()?;
         if self.client_id.len() > i16::MAX as usize {
             return Err(invalid("client_id", "longer than 32767 bytes"));
         }
@@ -114,6 +116,8 @@ impl ClusterConfig {
         }
         if let Some(sasl) = &self.security.sasl {
             sasl.validate()?;
+            let hosts = addresses.iter().map(|address| &*address.host);
+            sasl.validate_environment(hosts, |name| std::env::var(name).ok())?;
         }
         Ok(())
     }

@@ -160,15 +160,24 @@ impl AwsCredentials {
     }
 }
 
+/// What cannot be the name of a region: it is a part of host names, and of what is signed. There is no list of those that there
+/// are. `setting` is where it comes from.
+pub(crate) fn check_region(region: &str, setting: &str) -> Result<(), String> {
+    let is_one = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = (1..=63).contains(&region.len()) && region.bytes().all(is_one);
+    if !is_label || region.starts_with('-') || region.ends_with('-') {
+        let shown: String = region.chars().take(64).collect();
+        return Err(format!(
+            "{shown:?} is no region of AWS: write one like eu-central-1 ({setting})"
+        ));
+    }
+    Ok(())
+}
+
 impl AwsMskIam {
     pub(super) fn validate(&self) -> Result<(), String> {
         if let Some(region) = &self.region {
-            let is_one = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            if region.is_empty() || !region.bytes().all(is_one) {
-                return Err(format!(
-                    "{region:?} is no region of AWS: write one like eu-central-1 (sasl_aws_region)"
-                ));
-            }
+            check_region(region, "sasl_aws_region")?;
         }
         match &self.source {
             AwsCredentialsSource::Static(credentials) => credentials.check(),
@@ -219,13 +228,25 @@ mod tests {
         assert_eq!(iam.validate(), Ok(()));
         for region in [
             "",
+            " ",
             "EU-CENTRAL-1",
             "eu central",
             "eu-central-1/kafka",
+            "eu-west-1/../",
+            "eu-west-1.",
+            "eu-west-1\n",
+            "-eu-west-1",
+            "eu-west-",
+            "\u{fc}-west-1",
             "${REGION}",
+            &"x".repeat(64),
         ] {
             iam.region = Some(region.to_owned());
-            assert!(iam.validate().unwrap_err().contains("no region"), "{region}");
+            let words = iam.validate().unwrap_err();
+            assert!(
+                words.contains("no region") && words.contains("sasl_aws_region"),
+                "{words}"
+            );
         }
         iam.region = None;
         iam.source = AwsCredentialsSource::Command(vec![String::new()]);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::aws::{AwsCredentialsSource, AwsMskIam};
 use crate::error::Error;
+use crate::sasl::region;
 use crate::secret::Secret;
 
 /// Where a login is in [`ClusterConfig`](crate::ClusterConfig), for messages.
@@ -178,6 +179,23 @@ impl SaslConfig {
         }
         .map_err(|reason| super::invalid(SETTING, &reason))
     }
+
+    /// What these hosts would be logged in to with, as far as it is in the environment.
+    pub(super) fn validate_environment<'a>(
+        &self,
+        mut hosts: impl Iterator<Item = &'a str>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::AwsMskIam(iam)
+                if iam.region.is_none() && hosts.any(|host| region::in_host(host).is_none()) =>
+            {
+                let found = region::in_environment(environment);
+                found.map(drop).map_err(|reason| super::invalid(SETTING, &reason))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn no_token_by(mechanism: &str) -> String {
@@ -321,6 +339,31 @@ mod tests {
         };
         login.is_delegation_token = true;
         assert!(reason(&SaslConfig::Plain(login)).contains("not by PLAIN"));
+    }
+
+    /// Found before anything is connected to.
+    #[test]
+    fn a_region_of_the_environment_is_looked_at_where_it_is_needed() {
+        let mut sasl = SaslConfig::aws_msk_iam(AwsCredentialsSource::Environment);
+        let environment = |name: &str| (name == "AWS_REGION").then(|| "eu-west-1/../".to_owned());
+        let (amazons, own) = ("b-1.kafka.eu-west-1.amazonaws.com", "kafka-1.example");
+        let check = |sasl: &SaslConfig, hosts: &[&str]| {
+            let checked = sasl.validate_environment(hosts.iter().copied(), environment);
+            checked.map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&sasl, &[amazons]), Ok(()));
+        let words = check(&sasl, &[amazons, own]).unwrap_err();
+        for part in ["security.sasl", "\"eu-west-1/../\" is no region", "AWS_REGION"] {
+            assert!(words.contains(part), "{words}");
+        }
+        // It may be found out elsewhere, or be none.
+        assert!(sasl.validate_environment([own].into_iter(), |_| None).is_ok());
+        let password = SaslConfig::plain("u", Secret::new("p"));
+        assert_eq!(check(&password, &[own]), Ok(()));
+        if let SaslConfig::AwsMskIam(iam) = &mut sasl {
+            iam.region = Some("eu-west-1".to_owned());
+        }
+        assert_eq!(check(&sasl, &[own]), Ok(()));
     }
 
     #[test]

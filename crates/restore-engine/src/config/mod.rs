@@ -265,12 +265,19 @@ fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<Cluste
             globset::Glob::new(glob).map_err(|e| format!("{name}.topics.{key}: {e}"))?;
         }
     }
-    Ok(ClusterTopics {
+    let cluster = ClusterTopics {
         bootstrap_servers,
         security: security::resolve(section.security, name)?,
         include,
         exclude,
-    })
+    };
+    // What the client would refuse later is said with the rest.
+    let client = kafka_wire::ClusterConfig::from(cluster.clone());
+    client.validate().map_err(|error| match error {
+        kafka_wire::Error::InvalidConfig { setting, reason } => format!("{name}.{setting}: {reason}"),
+        other => format!("{name}: {other}"),
+    })?;
+    Ok(cluster)
 }
 
 fn resolve_restore(target: Option<ClusterSection>, section: RestoreSection) -> Result<RestoreConfig, String> {

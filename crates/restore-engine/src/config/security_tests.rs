@@ -217,6 +217,18 @@ fn what_is_wrong_with_credentials_of_aws_is_said_with_its_key() {
             "sasl_aws_session_token is empty",
         ),
         (&["sasl_aws_region: ''"], "sasl_aws_region is empty"),
+        (
+            &["sasl_aws_region: eu west"],
+            "source.security.sasl: \"eu west\" is no region of AWS: write one like eu-central-1 (sasl_aws_region)",
+        ),
+        (&["sasl_aws_region: eu-west-1/../"], "is no region of AWS"),
+        (
+            &[
+                "sasl_aws_access_key_id: A B",
+                "sasl_aws_secret_access_key: s3cret",
+            ],
+            "source.security.sasl: the AWS access key id has blanks",
+        ),
         (&["sasl_aws_credentials_command: ' '"], "the command is empty"),
         (
             &[

@@ -9,7 +9,7 @@
 //! - [`time`]: its dates
 
 pub(super) mod credentials;
-pub(super) mod region;
+pub(crate) mod region;
 mod sign;
 mod time;
 

@@ -1,6 +1,7 @@
 //! Which region a login is signed for.
 
 use super::variable;
+use crate::config::check_region;
 use crate::error::ConnectionError;
 
 /// In the order in which they are asked, as by AWS's tools.
@@ -9,27 +10,39 @@ const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The region that is configured, else that of the host's name, else that of the environment.
 ///
 /// # Errors
-/// [`ConnectionError::Authentication`] when nobody knows it.
+/// [`ConnectionError::Authentication`] when nobody knows it, or the environment has something else in its place.
 pub(crate) fn find(
     configured: Option<&str>,
     host: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<String, ConnectionError> {
-    let of_environment = || {
-        VARIABLES
-            .into_iter()
-            .find_map(|name| variable(&environment, name))
+    if let Some(region) = configured.or_else(|| in_host(host)) {
+        return Ok(region.to_owned());
+    }
+    let found = in_environment(environment).map_err(|what| {
+        ConnectionError::Authentication(format!(
+            "the AWS region to sign the login for is not known: {what}"
+        ))
+    })?;
+    found.ok_or_else(|| {
+        ConnectionError::Authentication(format!(
+            "the AWS region to sign the login for is not known, as the host name {host} has none in it: set \
+             sasl_aws_region, or AWS_REGION in the environment"
+        ))
+    })
+}
+
+/// The region in the environment, if there is one.
+///
+/// # Errors
+/// What is there instead.
+pub(crate) fn in_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
+    let set = |name: &'static str| Some((name, variable(&environment, name)?));
+    let Some((name, region)) = VARIABLES.into_iter().find_map(set) else {
+        return Ok(None);
     };
-    configured
-        .or_else(|| in_host(host))
-        .map(str::to_owned)
-        .or_else(of_environment)
-        .ok_or_else(|| {
-            ConnectionError::Authentication(format!(
-                "the AWS region to sign the login for is not known, as the host name {host} has none in it: set \
-                 sasl_aws_region, or AWS_REGION in the environment"
-            ))
-        })
+    check_region(&region, &format!("{name} in the environment, or sasl_aws_region"))?;
+    Ok(Some(region))
 }
 
 /// The region in a host's name. It is a part of its own in all that Amazon gives out:
@@ -39,7 +52,7 @@ pub(crate) fn find(
 /// - `vpce-0abc-1a2b.vpce-svc-0def.us-gov-west-1.vpce.amazonaws.com`
 ///
 /// Names of one's own often have it as well. The last one counts: names of clusters come before it.
-fn in_host(host: &str) -> Option<&str> {
+pub(crate) fn in_host(host: &str) -> Option<&str> {
     host.rsplit('.').find(|part| is_region(part))
 }
 
@@ -120,6 +133,9 @@ mod tests {
             "kafka-us-east-1.example.com",
             "us-east.example.com",
             "us-east-1a.example.com",
+            "US-EAST-1.example.com",
+            "us east-1.example.com",
+            "us-east-1/..",
             "us-east-100.example.com",
             "data-east-1.example.com",
             "us-a-b-east-1.example.com",
@@ -148,6 +164,15 @@ mod tests {
         assert_eq!(find(None, host, both).unwrap(), "us-east-1");
         assert_eq!(find(None, "kafka-1", both).unwrap(), "eu-west-1");
         assert_eq!(find(None, "kafka-1", later).unwrap(), "eu-west-2");
+        // What is not asked does no harm, and what is malformed is not passed over.
+        let malformed = environment(&[("AWS_REGION", "eu west"), ("AWS_DEFAULT_REGION", "eu-west-2")]);
+        assert_eq!(find(None, host, malformed).unwrap(), "us-east-1");
+        let error = find(None, "kafka-1", malformed).unwrap_err();
+        assert!(matches!(error, ConnectionError::Authentication(_)), "{error:?}");
+        let words = error.to_string();
+        for part in ["\"eu west\" is no region", "AWS_REGION in the environment"] {
+            assert!(words.contains(part), "{words}");
+        }
         let error = find(None, "kafka-1", |_| None).unwrap_err();
         assert!(matches!(error, ConnectionError::Authentication(_)), "{error:?}");
         let words = error.to_string();
