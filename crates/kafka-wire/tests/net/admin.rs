@@ -119,7 +119,7 @@ async fn scram_users_are_described_without_their_secrets() {
     for (mechanism, iterations) in [("SCRAM-SHA-512", 8192), ("SCRAM-SHA-256", 4096)] {
         shared
             .java
-            .set_scram_password("scram-user", mechanism, iterations, "secret")
+            .set_scram("scram-user", mechanism, "secret", iterations)
             .await
             .unwrap();
     }

@@ -15,7 +15,7 @@ async fn what_is_there_of_users(brokers: &testkit::Cluster, cluster: &Cluster) {
     java.set_quota(&[("user", None)], "producer_byte_rate", 1e9)
         .await
         .unwrap();
-    java.set_scram_password("old-user", "SCRAM-SHA-512", 5000, "secret")
+    java.set_scram("old-user", "SCRAM-SHA-512", "secret", 5000)
         .await
         .unwrap();
     eventually("the quota and the user", || async {

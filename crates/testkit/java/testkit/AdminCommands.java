@@ -9,9 +9,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.clients.admin.ScramCredentialInfo;
-import org.apache.kafka.clients.admin.ScramMechanism;
-import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.common.acl.AccessControlEntry;
 import org.apache.kafka.common.acl.AclBinding;
 import org.apache.kafka.common.acl.AclOperation;
@@ -23,7 +20,7 @@ import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
-/** What a cluster knows of its users, and the configuration of brokers. */
+/** What users may do, and the configuration of brokers. */
 final class AdminCommands {
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
 
@@ -36,7 +33,6 @@ final class AdminCommands {
     void register(Map<String, Driver.Command> commands) {
         commands.put("acl_create", this::createAcl);
         commands.put("quota_set", this::setQuota);
-        commands.put("scram_upsert", this::upsertScram);
         commands.put("broker_configs", this::brokerConfigs);
     }
 
@@ -57,14 +53,6 @@ final class AdminCommands {
                 new ClientQuotaAlteration.Op(args.get("quota").textValue(), args.get("limit").doubleValue());
         clients.admin(args).alterClientQuotas(Collections.singleton(
                 new ClientQuotaAlteration(new ClientQuotaEntity(entity), Collections.singleton(set)))).all().get();
-        reply.ok();
-    }
-
-    private void upsertScram(JsonNode args, Reply reply) throws Exception {
-        ScramCredentialInfo info = new ScramCredentialInfo(
-                ScramMechanism.fromMechanismName(args.get("mechanism").textValue()), args.get("iterations").intValue());
-        clients.admin(args).alterUserScramCredentials(Collections.singletonList(new UserScramCredentialUpsertion(
-                args.get("user").textValue(), info, args.get("password").textValue()))).all().get();
         reply.ok();
     }
 

@@ -1,4 +1,4 @@
-//! What a cluster knows of its users, and the configuration of brokers.
+//! What users may do, and the configuration of brokers.
 
 use std::collections::BTreeMap;
 
@@ -42,30 +42,6 @@ impl JavaClient {
         }
         let entity = entity.iter().copied().collect();
         self.run("quota_set", &Args { entity, quota, limit }).await
-    }
-
-    /// Gives a user a password by a mechanism, such as `SCRAM-SHA-256`.
-    pub async fn set_scram_password(
-        &self,
-        user: &str,
-        mechanism: &str,
-        iterations: i32,
-        password: &str,
-    ) -> Result<()> {
-        #[derive(Serialize)]
-        struct Args<'a> {
-            user: &'a str,
-            mechanism: &'a str,
-            iterations: i32,
-            password: &'a str,
-        }
-        let args = Args {
-            user,
-            mechanism,
-            iterations,
-            password,
-        };
-        self.run("scram_upsert", &args).await
     }
 
     /// The configs that were set at run time for a broker, or with `None` for all brokers.
