@@ -15,9 +15,10 @@ mod plain;
 mod scram;
 mod token;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::config::{AwsCredentials, AwsMskIam, SaslConfig};
+use crate::config::{AwsCredentials, Password, SaslConfig};
 use crate::error::{ConnectionError, Error};
 use crate::secret::Secret;
 pub(crate) use iam::region;
@@ -34,11 +35,23 @@ const NAME: &str = concat!("kafka-backup/", env!("CARGO_PKG_VERSION"));
 /// The logins of one cluster.
 #[derive(Debug)]
 pub(crate) struct Login {
-    config: SaslConfig,
-    /// There when the mechanism needs tokens.
-    tokens: Option<Tokens>,
-    /// There when it needs credentials of AWS.
-    credentials: Option<Credentials>,
+    mechanism: &'static str,
+    way: Way,
+}
+
+/// What each of the mechanisms needs.
+#[derive(Debug)]
+enum Way {
+    Plain(Password),
+    Scram(Password, Hash),
+    Oauth {
+        tokens: Tokens,
+        extensions: BTreeMap<String, String>,
+    },
+    Iam {
+        credentials: Credentials,
+        region: Option<String>,
+    },
 }
 
 /// One login under way.
@@ -64,24 +77,26 @@ impl Login {
     /// # Errors
     /// [`Error::InvalidConfig`] when one of them cannot be used.
     pub(crate) fn load(config: SaslConfig) -> Result<Self, Error> {
-        let tokens = match &config {
-            SaslConfig::OauthBearer(oauth) => Some(Tokens::load(&oauth.source)?),
-            _ => None,
+        let mechanism = config.mechanism();
+        let way = match config {
+            SaslConfig::Plain(login) => Way::Plain(login),
+            SaslConfig::ScramSha256(login) => Way::Scram(login, Hash::Sha256),
+            SaslConfig::ScramSha512(login) => Way::Scram(login, Hash::Sha512),
+            SaslConfig::OauthBearer(oauth) => Way::Oauth {
+                tokens: Tokens::load(&oauth.source)?,
+                extensions: oauth.extensions,
+            },
+            SaslConfig::AwsMskIam(iam) => Way::Iam {
+                credentials: Credentials::new(&iam.source),
+                region: iam.region,
+            },
         };
-        let credentials = match &config {
-            SaslConfig::AwsMskIam(iam) => Some(Credentials::new(&iam.source)),
-            _ => None,
-        };
-        Ok(Self {
-            config,
-            tokens,
-            credentials,
-        })
+        Ok(Self { mechanism, way })
     }
 
     /// The name of the mechanism.
     pub(crate) fn mechanism(&self) -> &'static str {
-        self.config.mechanism()
+        self.mechanism
     }
 
     /// Begins a login at a host, by the name under which it is connected to, with a token or keys if they are needed.
@@ -91,23 +106,15 @@ impl Login {
     /// [`ConnectionError::Token`] when none could be had for now, [`ConnectionError::Authentication`] when that will not
     /// change.
     pub(crate) async fn begin(&self, host: &str, patience: Duration) -> Result<Exchange, ConnectionError> {
-        Ok(match &self.config {
-            SaslConfig::Plain(login) => Exchange::Plain(PlainExchange::new(login)),
-            SaslConfig::ScramSha256(login) => {
-                Exchange::Scram(Box::new(ScramExchange::new(login, Hash::Sha256)?))
-            }
-            SaslConfig::ScramSha512(login) => {
-                Exchange::Scram(Box::new(ScramExchange::new(login, Hash::Sha512)?))
-            }
-            SaslConfig::OauthBearer(oauth) => {
-                let tokens = self.tokens.as_ref().ok_or(ConnectionError::Closed)?;
+        Ok(match &self.way {
+            Way::Plain(login) => Exchange::Plain(PlainExchange::new(login)),
+            Way::Scram(login, hash) => Exchange::Scram(Box::new(ScramExchange::new(login, *hash)?)),
+            Way::Oauth { tokens, extensions } => {
                 let given = tokens.get(patience).await?;
-                let exchange = OauthExchange::new(given.thing, given.kept, &oauth.extensions)?;
-                Exchange::Oauth(exchange)
+                Exchange::Oauth(OauthExchange::new(given.thing, given.kept, extensions)?)
             }
-            SaslConfig::AwsMskIam(iam) => {
-                let credentials = self.credentials.as_ref().ok_or(ConnectionError::Closed)?;
-                let region = region_of(iam, host)?;
+            Way::Iam { credentials, region } => {
+                let region = region_of(region.as_deref(), host)?;
                 signed(credentials.get(&region, patience).await?, host, &region)
             }
         })
@@ -123,52 +130,51 @@ impl Login {
         host: &str,
         patience: Duration,
     ) -> Result<Option<Exchange>, ConnectionError> {
-        match (&self.config, &self.tokens, &self.credentials) {
-            (SaslConfig::OauthBearer(oauth), Some(tokens), _) => {
+        match &self.way {
+            Way::Oauth { tokens, extensions } => {
                 let other = tokens.get_other(refused, patience).await?;
-                let exchange = other.map(|token| OauthExchange::new(token, false, &oauth.extensions));
+                let exchange = other.map(|token| OauthExchange::new(token, false, extensions));
                 Ok(exchange.transpose()?.map(Exchange::Oauth))
             }
-            (SaslConfig::AwsMskIam(iam), _, Some(credentials)) => {
-                let region = region_of(iam, host)?;
+            Way::Iam { credentials, region } => {
+                let region = region_of(region.as_deref(), host)?;
                 let other = credentials.get_other(refused, &region, patience).await?;
                 Ok(other.map(|given| signed(given, host, &region)))
             }
-            _ => Ok(None),
+            Way::Plain(_) | Way::Scram(..) => Ok(None),
         }
     }
 
     /// Says that a login with this token or key was refused: the next one gets another.
     pub(crate) async fn was_refused(&self, token: &Secret) {
-        if let Some(tokens) = &self.tokens {
-            tokens.forget(token).await;
-        }
-        if let Some(credentials) = &self.credentials {
-            credentials.forget(token).await;
+        match &self.way {
+            Way::Oauth { tokens, .. } => tokens.forget(token).await,
+            Way::Iam { credentials, .. } => credentials.forget(token).await,
+            Way::Plain(_) | Way::Scram(..) => {}
         }
     }
 
     /// What to change when a login is refused.
     pub(crate) fn advice(&self) -> &'static str {
-        match &self.config {
-            SaslConfig::OauthBearer(_) => {
-                "check where the token comes from, its scope, audience and time of expiry"
-            }
-            SaslConfig::AwsMskIam(_) => {
+        match &self.way {
+            Way::Oauth { .. } => "check where the token comes from, its scope, audience and time of expiry",
+            Way::Iam { .. } => {
                 "check that these AWS credentials are the right ones and may do kafka-cluster:Connect on the cluster, that \
                  the region is the cluster's (sasl_aws_region), and the clock of this machine"
             }
-            SaslConfig::ScramSha256(login) | SaslConfig::ScramSha512(login) if login.is_delegation_token => {
+            Way::Scram(login, _) if login.is_delegation_token => {
                 "check sasl_username (its id) and sasl_password (its HMAC), and with kafka-delegation-tokens.sh --describe that \
                  it is there and has not expired; one that has cannot be renewed any more: create another"
             }
-            _ => "check sasl_username and sasl_password, and that the user exists for this mechanism",
+            Way::Plain(_) | Way::Scram(..) => {
+                "check sasl_username and sasl_password, and that the user exists for this mechanism"
+            }
         }
     }
 }
 
-fn region_of(iam: &AwsMskIam, host: &str) -> Result<String, ConnectionError> {
-    region::find(iam.region.as_deref(), host, |name| std::env::var(name).ok())
+fn region_of(configured: Option<&str>, host: &str) -> Result<String, ConnectionError> {
+    region::find(configured, host, |name| std::env::var(name).ok())
 }
 
 /// Signed now: a signature ages.
