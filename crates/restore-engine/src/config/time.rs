@@ -1,7 +1,8 @@
 //! Points in time, as an operator writes them: RFC 3339 (`2024-05-01T12:00:00Z`, `2024-05-01T14:00:00.5+02:00`), or
 //! milliseconds since 1970 UTC.
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Milliseconds since 1970 UTC; `key` is only named in the error.
 pub(super) fn parse_time(key: &str, text: &str) -> Result<i64, String> {
@@ -14,80 +15,14 @@ pub(super) fn parse_time(key: &str, text: &str) -> Result<i64, String> {
     })
 }
 
+/// A leap second is the last moment of the second before.
 fn rfc3339(text: &str) -> Option<i64> {
-    let (date, rest) = text.split_once(['T', 't', ' '])?;
-    let zone_at = rest.find(['Z', 'z', '+', '-'])?;
-    let (time, zone) = rest.split_at(zone_at);
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let [year, month, day] = fields(date, '-', [4, 2, 2])?;
-    let [hour, minute, second] = fields(time, ':', [2, 2, 2])?;
-    let days = days_since_epoch(year, month, day)?;
-    // A leap second is the first moment of the next minute.
-    if hour > 23 || minute > 59 || second > 60 {
+    // Anything would do there.
+    if !matches!(text.as_bytes().get(10)?, b'T' | b't' | b' ') {
         return None;
     }
-    let seconds = hour * 3600 + minute * 60 + second - zone_seconds(zone)?;
-    Some(days * DAY_MS + seconds * 1000 + milliseconds(fraction)?)
-}
-
-/// Three numbers of fixed widths.
-fn fields(text: &str, separator: char, widths: [usize; 3]) -> Option<[i64; 3]> {
-    let mut parts = text.split(separator);
-    let mut numbers = [0; 3];
-    for (number, width) in numbers.iter_mut().zip(widths) {
-        *number = digits(parts.next()?, width)?;
-    }
-    parts.next().is_none().then_some(numbers)
-}
-
-fn digits(text: &str, width: usize) -> Option<i64> {
-    let valid = text.len() == width && text.bytes().all(|b| b.is_ascii_digit());
-    valid.then(|| text.parse().ok())?
-}
-
-/// The first three digits behind the point.
-fn milliseconds(fraction: &str) -> Option<i64> {
-    if fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let three: String = fraction.chars().chain("000".chars()).take(3).collect();
-    three.parse().ok()
-}
-
-fn zone_seconds(zone: &str) -> Option<i64> {
-    if zone.eq_ignore_ascii_case("z") {
-        return Some(0);
-    }
-    let sign = if zone.starts_with('-') { -1 } else { 1 };
-    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar; `None` for a day that it does not have.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let lengths = [
-        31,
-        if leap { 29 } else { 28 },
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
-    let before = usize::try_from(month).ok()?.checked_sub(1)?;
-    if !(1..=*lengths.get(before)?).contains(&day) {
-        return None;
-    }
-    let leap_days = |years: i64| years / 4 - years / 100 + years / 400;
-    let whole_years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    Some(whole_years + lengths[..before].iter().sum::<i64>() + day - 1)
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
 #[cfg(test)]
@@ -109,12 +44,23 @@ mod tests {
             ("2024-05-01t07:00:00-05:00", 1_714_564_800),
             ("2100-03-01 00:00:00z", 4_107_542_400),
             ("1969-12-31T23:59:59Z", -1),
+            ("1900-03-01T00:00:00Z", -2_203_891_200),
+            ("2023-12-31T23:59:59Z", 1_704_067_199),
+            ("2024-01-01T00:59:59+01:00", 1_704_067_199),
+            ("2024-01-01T00:00:00-00:00", 1_704_067_200),
+            ("0000-01-01T00:00:00Z", -62_167_219_200),
+            ("0000-01-01T00:00:00+23:59", -62_167_219_200 - 86_340),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
+            ("9999-12-31T23:59:59-23:59", 253_402_300_799 + 86_340),
         ] {
             assert_eq!(time(text), Some(seconds * 1000), "{text}");
         }
         assert_eq!(time("2024-05-01T12:00:00.5Z"), Some(1_714_564_800_500));
         assert_eq!(time("2024-05-01T12:00:00.123999Z"), Some(1_714_564_800_123));
+        assert_eq!(time("1969-12-31T23:59:59.9999Z"), Some(-1));
         assert_eq!(time("1714564800123"), Some(1_714_564_800_123));
+        assert_eq!(time("2016-12-31T23:59:60Z"), Some(1_483_228_799_999));
+        assert_eq!(time("2017-01-01T00:59:60+01:00"), Some(1_483_228_799_999));
     }
 
     #[test]
@@ -131,6 +77,22 @@ mod tests {
             "2024-05-01T24:00:00Z",
             "2024-05-01T12:00Z",
             "2024-05-01T12:00:00.Z",
+            "2024-05-01T12:00:00.5xZ",
+            "2024-05-01x12:00:00Z",
+            "2024-05-01T12:60:00Z",
+            "2024-05-01T12:00:61Z",
+            // Leap seconds are at the end of a day.
+            "2024-05-01T12:00:60Z",
+            "2024-04-31T12:00:00Z",
+            "2024-05-00T12:00:00Z",
+            "1900-02-29T12:00:00Z",
+            "2024-05-01T12:00:00+24:00",
+            "2024-05-01T12:00:00+02:60",
+            "2024-05-01T12:00:00Zulu",
+            "2024-05-01T12:00:00+02:00:00",
+            " 2024-05-01T12:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "2024-05-01\u{fc}12:00:00Z",
             "2024-05-01T12:00:00+2",
             "24-05-01T12:00:00Z",
             "+024-05-01T12:00:00Z",

@@ -2,100 +2,31 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DAY: u64 = 24 * 3600;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-/// `20260131T235959Z`, in UTC. A clock that is set to before 1970 shows 1970.
+/// `20260131T235959Z`, in UTC. A clock that is set to before 1970, or to a year of five digits, shows 1970.
 pub(super) fn compact(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (year, month, day) = date(seconds / DAY);
-    let second = seconds % DAY;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let at = i64::try_from(seconds)
+        .ok()
+        .map(OffsetDateTime::from_unix_timestamp);
+    let at = at.and_then(Result::ok).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    let (hour, minute, second) = at.to_hms();
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
-/// `2026-01-31T23:59:59Z`, also with parts of a second or another offset (RFC 3339). Whole seconds of it.
+/// `2026-01-31T23:59:59Z`, also with parts of a second or another offset (RFC 3339), from 1970 on. Whole seconds of it; a leap
+/// second counts as the one before.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
-    let (date, rest) = text.split_once(['T', 't', ' '])?;
-    let at = rest.find(['Z', 'z', '+', '-'])?;
-    let (time, zone) = rest.split_at(at);
-    let [year, month, day] = numbers(date, '-')?;
-    let (time, _) = time.split_once('.').unwrap_or((time, ""));
-    let [hour, minute, second] = numbers(time, ':')?;
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
+    // Anything would do there.
+    if !matches!(text.as_bytes().get(10)?, b'T' | b't' | b' ') {
         return None;
     }
-    if !(1..=days_in_month(year, month)).contains(&day) {
-        return None;
-    }
-    // A leap second is there, and counts as the next one.
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let local = days_before(year, month) * DAY + (day - 1) * DAY + hour * 3600 + minute * 60 + second;
-    let offset = match zone.split_at(1) {
-        ("Z" | "z", "") => 0,
-        (_, offset) => {
-            let [hours, minutes] = numbers(offset, ':')?;
-            hours * 3600 + minutes * 60
-        }
-    };
-    let seconds = match zone.starts_with('-') {
-        true => local.checked_add(offset)?,
-        false => local.checked_sub(offset)?,
-    };
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let seconds = u64::try_from(at.unix_timestamp()).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-}
-
-fn numbers<const N: usize>(text: &str, separator: char) -> Option<[u64; N]> {
-    let parts: Option<Vec<u64>> = text
-        .split(separator)
-        .map(|part| {
-            let is_number = (2..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-            is_number.then(|| part.parse().ok()).flatten()
-        })
-        .collect();
-    parts?.try_into().ok()
-}
-
-/// Year, month and day of a day that is counted from 1970 on.
-fn date(mut days: u64) -> (u64, u64, u64) {
-    // Whole cycles of the calendar at once, so that a strange clock does not take long.
-    let mut year = 1970 + days / 146_097 * 400;
-    days %= 146_097;
-    while days >= days_in(year) {
-        days -= days_in(year);
-        year += 1;
-    }
-    let mut month = 1;
-    while days >= days_in_month(year, month) {
-        days -= days_in_month(year, month);
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
-/// Days from 1970 to the first of a month.
-fn days_before(year: u64, month: u64) -> u64 {
-    let years: u64 = (1970..year).map(days_in).sum();
-    let months: u64 = (1..month).map(|month| days_in_month(year, month)).sum();
-    years + months
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_in(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-fn days_in_month(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
 }
 
 #[cfg(test)]
@@ -117,11 +48,18 @@ mod tests {
             (1_798_761_599, "20261231T235959Z", "2026-12-31T23:59:59Z"),
             (4_107_542_400, "21000301T000000Z", "2100-03-01T00:00:00Z"),
             (13_574_563_200, "24000229T000000Z", "2400-02-29T00:00:00Z"),
+            (253_402_300_799, "99991231T235959Z", "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(compact(at(seconds)), compacted);
             assert_eq!(parse(long), Some(at(seconds)), "{long}");
         }
-        assert_eq!(compact(UNIX_EPOCH - Duration::from_secs(1)), "19700101T000000Z");
+        for strange in [
+            UNIX_EPOCH - Duration::from_secs(1),
+            at(253_402_300_800),
+            at(i64::MAX as u64),
+        ] {
+            assert_eq!(compact(strange), "19700101T000000Z");
+        }
     }
 
     #[test]
@@ -136,6 +74,11 @@ mod tests {
         ] {
             assert_eq!(parse(text), noon, "{text}");
         }
+        assert_eq!(parse("2016-12-31T23:59:60Z"), Some(at(1_483_228_799)));
+        assert_eq!(
+            parse("9999-12-31T23:59:59-23:59"),
+            Some(at(253_402_300_799 + 86_340))
+        );
     }
 
     #[test]
@@ -148,7 +91,13 @@ mod tests {
             "2026-13-01T12:00:00Z",
             "2026-00-01T12:00:00Z",
             "2026-02-29T12:00:00Z",
+            "2100-02-29T12:00:00Z",
             "2026-01-01T24:00:00Z",
+            "2026-01-01T12:00:61Z",
+            "2026-01-01T12:00:60Z",
+            "2026-01-01x12:00:00Z",
+            "2026-01-01T12:00:00.Z",
+            "1969-12-31T23:59:59Z",
             "2026-01-01T12:00Z",
             "2026-01-01T12:00:00+2",
             "2026-01-01T12:00:00Zulu",
