@@ -40,7 +40,7 @@ fn walk(batch: &RawBatch) {
     };
     let total = records.remaining_bytes();
     let (mut count, mut bytes, mut failed) = (0, 0, false);
-    while let Some(record) = records.next() {
+    for record in records.by_ref() {
         assert!(!failed, "the walk goes on after an error");
         let Ok(record) = record else {
             failed = true;
