@@ -63,7 +63,8 @@ impl Cluster {
     /// Finds the cluster through the first bootstrap server that answers, in the order of the list.
     ///
     /// Tries the list once, without repeating: an operator who mistyped an address should hear of it soon. Only a broker
-    /// that answers, but has just been started, is waited for.
+    /// that answers, but has just been started, is waited for. A refused login is the end of it: the others of the list are not
+    /// tried, as three wrong passwords may lock an account.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], or [`Error::Bootstrap`] with the cause for each address.

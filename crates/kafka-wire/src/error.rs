@@ -37,7 +37,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// None of the bootstrap servers could be reached. Each address is listed with its own cause.
+    /// None of the bootstrap servers could be used. Each address that was tried is listed with its own cause; behind one where the
+    /// login was refused no other is tried.
     #[error(
         "no bootstrap server {}{}",
         if any_about_security(.failures) { "can be used" } else {
@@ -228,6 +229,16 @@ impl Error {
         }
     }
 
+    /// Whether a broker [refused the login](ConnectionError::is_refused_login).
+    pub(crate) fn is_refused_login(&self) -> bool {
+        match self {
+            Self::Bootstrap { failures } | Self::Unreachable { failures, .. } => {
+                failures.iter().any(|failure| failure.cause.is_refused_login())
+            }
+            _ => false,
+        }
+    }
+
     /// An error code found in a response.
     pub(crate) fn kafka(
         code: ErrorCode,
@@ -349,9 +360,13 @@ pub enum ConnectionError {
          and security_protocol), and a broker that stops"
     )]
     NoTls,
-    /// The login was refused, or could not be tried. Says what to change.
+    /// The login was refused, or there is nothing to log in with. Says what to change.
     #[error("{0}")]
     Authentication(String),
+    /// Nobody can log in there in this way: the listener does not take it, or it cannot be tried under this host name. Nothing
+    /// secret was sent, and another server may do better. Says what to change.
+    #[error("{0}")]
+    NoLoginHere(String),
     /// No token and no keys for the login could be had, for a reason that may pass.
     #[error("nothing to log in with: {0}")]
     Token(String),
@@ -407,7 +422,16 @@ impl ConnectionError {
     /// Whether encryption or login cannot work as they are set. Nothing passes by trying again, and trying wrong
     /// passwords again may lock an account.
     pub(crate) fn is_about_security(&self) -> bool {
-        matches!(self, Self::Tls(_) | Self::Authentication(_))
+        matches!(
+            self,
+            Self::Tls(_) | Self::Authentication(_) | Self::NoLoginHere(_)
+        )
+    }
+
+    /// Whether it is the credentials that are refused, or missing. They are those of the whole cluster, so no other server will
+    /// take them, and each further try may bring an account nearer to being locked.
+    pub(crate) fn is_refused_login(&self) -> bool {
+        matches!(self, Self::Authentication(_))
     }
 }
 

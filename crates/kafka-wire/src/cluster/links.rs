@@ -166,6 +166,8 @@ impl Links {
 
     /// A connection to any broker, for what every broker can answer: an open one if there is, else to a broker that
     /// is known, else to the first server of the bootstrap list that answers.
+    ///
+    /// A refused login is the end of it, as in Kafka's own clients: the next broker would refuse it, too.
     pub(super) async fn to_any(&self) -> Result<Link, Error> {
         if self.dialer.is_closed() {
             return Err(Error::Closed);
@@ -178,6 +180,7 @@ impl Links {
         for node in nodes {
             match self.to_broker(node, Role::Control, 0).await {
                 Ok(link) => return Ok(link),
+                Err(error) if error.is_refused_login() => return Err(error),
                 Err(error) => tracing::debug!(node, %error, "cannot ask this broker"),
             }
         }
@@ -212,6 +215,9 @@ impl Links {
                     return Ok(link);
                 }
                 Err(causes) => failures.extend(causes),
+            }
+            if failures.iter().any(|failure| failure.cause.is_refused_login()) {
+                break;
             }
         }
         Err(if self.dialer.is_closed() {

@@ -21,6 +21,7 @@ use kafka_protocol::messages::{
     OffsetFetchResponse,
 };
 
+mod logins;
 mod positions;
 mod producers;
 mod validating;

@@ -92,7 +92,7 @@ impl Dialer {
                 Ok(link) => return Ok(link),
                 Err(cause) => {
                     tracing::debug!(%broker, %socket, %cause, "cannot connect");
-                    let is_refused = matches!(cause, ConnectionError::Authentication(_));
+                    let is_refused = cause.is_refused_login();
                     failures.push(failed(described(address, socket), cause));
                     if is_refused {
                         break;

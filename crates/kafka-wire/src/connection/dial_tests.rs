@@ -5,7 +5,7 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{
     ApiVersionsRequest, BrokerId, ListGroupsRequest, ListGroupsResponse, MetadataRequest, MetadataResponse,
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    SaslAuthenticateRequest,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::cluster::{Cluster, TopicFilter};
 use crate::config::SaslConfig;
-use crate::connection::fake::{FakeBroker, Reply, all_versions};
+use crate::connection::fake::{FakeBroker, Refuses, Reply, all_versions, refusing};
 use crate::connection::text;
 use crate::secret::Secret;
 
@@ -98,25 +98,10 @@ async fn when_none_works_each_is_listed_with_its_cause() {
     );
 }
 
-/// A broker that refuses the password, or already the mechanism.
-async fn refusing(mechanism_too: bool) -> FakeBroker {
-    FakeBroker::start(move |seen| {
-        if seen.is::<SaslHandshakeRequest>() {
-            let code = if mechanism_too { 33 } else { 0 };
-            seen.answer(&SaslHandshakeResponse::default().with_error_code(code))
-        } else if seen.is::<SaslAuthenticateRequest>() {
-            seen.answer(&SaslAuthenticateResponse::default().with_error_code(58))
-        } else {
-            seen.answer(&all_versions())
-        }
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_refused_login_is_not_tried_at_the_other_addresses() {
-    for mechanism_too in [false, true] {
-        let (first, second) = (refusing(mechanism_too).await, refusing(mechanism_too).await);
+    for (refuses, next_is_tried) in [(Refuses::Password, false), (Refuses::Mechanism, true)] {
+        let (first, second) = (refusing(refuses).await, refusing(refuses).await);
         let mut config = ClusterConfig::new(["many.example:9092"]);
         config.security.sasl = Some(SaslConfig::plain("me", Secret::new("wrong")));
         let secured = Secured::load(&config.security).await.unwrap();
@@ -125,12 +110,15 @@ async fn a_refused_login_is_not_tried_at_the_other_addresses() {
         let resolved = [nobody("127.0.0.3").await, first.address, second.address];
         let outcome = dialer.dial_each(&resolved, &host(), &"a broker".into()).await;
         let failures = outcome.map(|_| ()).unwrap_err();
-        assert_eq!(failures.len(), 2, "{failures:?}");
+        assert_eq!(failures.len(), 2 + usize::from(next_is_tried), "{failures:?}");
         assert!(matches!(failures[0].cause, ConnectionError::Io(_)));
-        assert!(matches!(failures[1].cause, ConnectionError::Authentication(_)));
-        let logins = usize::from(!mechanism_too);
+        for failure in &failures[1..] {
+            assert_eq!(failure.cause.is_refused_login(), !next_is_tried, "{failure:?}");
+        }
+        let logins = usize::from(!next_is_tried);
         assert_eq!(first.count::<SaslAuthenticateRequest>(), logins);
-        assert_eq!(second.seen().len(), 0);
+        assert_eq!(second.count::<SaslAuthenticateRequest>(), 0);
+        assert_eq!(second.seen().is_empty(), !next_is_tried);
     }
 }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse,
+};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -194,4 +197,31 @@ pub(crate) fn all_versions() -> ApiVersionsResponse {
             .with_max_version(*highest)
     };
     ApiVersionsResponse::default().with_api_keys(TABLE.iter().map(api).collect())
+}
+
+/// What of a login by a password a broker refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refuses {
+    Nothing,
+    Mechanism,
+    Password,
+}
+
+/// The answer to a request of a login, if it is one.
+pub(crate) fn answer_to_login(seen: &Seen, refuses: Refuses) -> Option<Reply> {
+    if seen.is::<SaslHandshakeRequest>() {
+        let code = if refuses == Refuses::Mechanism { 33 } else { 0 };
+        return Some(seen.answer(&SaslHandshakeResponse::default().with_error_code(code)));
+    }
+    seen.is::<SaslAuthenticateRequest>().then(|| {
+        let code = if refuses == Refuses::Password { 58 } else { 0 };
+        seen.answer(&SaslAuthenticateResponse::default().with_error_code(code))
+    })
+}
+
+/// A broker that nobody can log in to.
+pub(crate) async fn refusing(refuses: Refuses) -> FakeBroker {
+    let script =
+        move |seen: &Seen| answer_to_login(seen, refuses).unwrap_or_else(|| seen.answer(&all_versions()));
+    FakeBroker::start(script).await
 }

@@ -13,7 +13,8 @@ use crate::sasl::{Exchange, Login, Step};
 /// Logs in on a connection whose versions are known; returns how long the broker's session is, if it ends at all.
 ///
 /// # Errors
-/// [`ConnectionError::Authentication`] when the broker refuses the login, or cannot prove itself.
+/// [`ConnectionError::Authentication`] when the broker refuses the login, or cannot prove itself;
+/// [`ConnectionError::NoLoginHere`] when it takes none of this kind.
 pub(super) async fn log_in(
     link: &Link,
     login: &Login,
@@ -36,7 +37,7 @@ async fn agree_on_mechanism(link: &Link, login: &Login, timeout: Duration) -> Re
     let Some(code) = ErrorCode::new(response.error_code) else {
         return Ok(());
     };
-    Err(ConnectionError::Authentication(match code {
+    Err(ConnectionError::NoLoginHere(match code {
         ErrorCode::UNSUPPORTED_SASL_MECHANISM => {
             let enabled: Vec<&str> = response.mechanisms.iter().map(|name| &**name).collect();
             format!(
@@ -144,7 +145,7 @@ fn tells_lifetimes(link: &Link) -> bool {
 fn cause(error: Error) -> ConnectionError {
     match error {
         Error::InDoubt { source, .. } | Error::NotSent { source, .. } => source,
-        Error::UnsupportedApi { .. } => ConnectionError::Authentication(
+        Error::UnsupportedApi { .. } => ConnectionError::NoLoginHere(
             "the broker is too old for this client's logins (it needs Kafka 1.0 or later)".to_owned(),
         ),
         other => ConnectionError::Protocol(other.to_string()),

@@ -112,7 +112,11 @@ mod tests {
         assert_eq!(lost(ConnectionError::Closed).verdict(), Verdict::Stays);
         assert_eq!(Error::Closed.verdict(), Verdict::Stays);
         assert_eq!(lost(ConnectionError::ClosedByBroker).verdict(), Verdict::Passes);
-        for refused in [ConnectionError::Authentication, ConnectionError::Tls] {
+        for refused in [
+            ConnectionError::Authentication,
+            ConnectionError::NoLoginHere,
+            ConnectionError::Tls,
+        ] {
             assert_eq!(lost(refused("no".to_owned())).verdict(), Verdict::Stays);
         }
         let later = ConnectionError::Token("later".to_owned());

@@ -104,7 +104,7 @@ impl Login {
     ///
     /// # Errors
     /// [`ConnectionError::Token`] when none could be had for now, [`ConnectionError::Authentication`] when that will not
-    /// change.
+    /// change, [`ConnectionError::NoLoginHere`] when it takes another host.
     pub(crate) async fn begin(&self, host: &str, patience: Duration) -> Result<Exchange, ConnectionError> {
         Ok(match &self.way {
             Way::Plain(login) => Exchange::Plain(PlainExchange::new(login)),

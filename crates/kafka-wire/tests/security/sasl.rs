@@ -60,6 +60,23 @@ async fn a_wrong_password_and_an_unknown_user_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_tried_at_other_servers_only_where_it_was_not_refused() {
+    let shared = shared().await;
+    let mut config = with_login(shared, "PLAINONLY", SaslConfig::scram_sha_256(USER, password()));
+    config.bootstrap.extend(shared.brokers.listener("LOGIN"));
+    Cluster::connect(config).await.unwrap();
+
+    let wrong = SaslConfig::scram_sha_256(USER, Secret::new("not-the-password"));
+    let mut config = with_login(shared, "LOGIN", wrong);
+    config.bootstrap.extend(shared.brokers.listener("LOGIN"));
+    let error = Cluster::connect(config).await.unwrap_err();
+    let Error::Bootstrap { failures } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(failures.len(), 1, "{failures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mechanism_that_is_not_enabled_is_answered_with_those_that_are() {
     let shared = shared().await;
     let config = with_login(shared, "PLAINONLY", SaslConfig::scram_sha_256(USER, password()));

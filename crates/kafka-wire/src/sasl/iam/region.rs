@@ -10,7 +10,7 @@ const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The region that is configured, else that of the host's name, else that of the environment.
 ///
 /// # Errors
-/// [`ConnectionError::Authentication`] when nobody knows it, or the environment has something else in its place.
+/// [`ConnectionError::NoLoginHere`] when nobody knows it, or the environment has something else in its place.
 pub(crate) fn find(
     configured: Option<&str>,
     host: &str,
@@ -20,12 +20,12 @@ pub(crate) fn find(
         return Ok(region.to_owned());
     }
     let found = in_environment(environment).map_err(|what| {
-        ConnectionError::Authentication(format!(
+        ConnectionError::NoLoginHere(format!(
             "the AWS region to sign the login for is not known: {what}"
         ))
     })?;
     found.ok_or_else(|| {
-        ConnectionError::Authentication(format!(
+        ConnectionError::NoLoginHere(format!(
             "the AWS region to sign the login for is not known, as the host name {host} has none in it: set \
              sasl_aws_region, or AWS_REGION in the environment"
         ))
@@ -168,13 +168,13 @@ mod tests {
         let malformed = environment(&[("AWS_REGION", "eu west"), ("AWS_DEFAULT_REGION", "eu-west-2")]);
         assert_eq!(find(None, host, malformed).unwrap(), "us-east-1");
         let error = find(None, "kafka-1", malformed).unwrap_err();
-        assert!(matches!(error, ConnectionError::Authentication(_)), "{error:?}");
+        assert!(matches!(error, ConnectionError::NoLoginHere(_)), "{error:?}");
         let words = error.to_string();
         for part in ["\"eu west\" is no region", "AWS_REGION in the environment"] {
             assert!(words.contains(part), "{words}");
         }
         let error = find(None, "kafka-1", |_| None).unwrap_err();
-        assert!(matches!(error, ConnectionError::Authentication(_)), "{error:?}");
+        assert!(matches!(error, ConnectionError::NoLoginHere(_)), "{error:?}");
         let words = error.to_string();
         for part in ["kafka-1", "sasl_aws_region", "AWS_REGION"] {
             assert!(words.contains(part), "{words}");
