@@ -274,6 +274,10 @@ fn resolve_cluster(section: Option<ClusterSection>, name: &str) -> Result<Cluste
     // What the client would refuse later is said with the rest.
     let client = kafka_wire::ClusterConfig::from(cluster.clone());
     client.validate().map_err(|error| match error {
+        kafka_wire::Error::InvalidConfig {
+            setting: "bootstrap",
+            reason,
+        } => format!("{name}.bootstrap_servers: {reason}"),
         kafka_wire::Error::InvalidConfig { setting, reason } => format!("{name}.{setting}: {reason}"),
         other => format!("{name}: {other}"),
     })?;

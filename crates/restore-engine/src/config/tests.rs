@@ -91,6 +91,11 @@ fn a_misspelt_key_names_the_nearest_one_and_the_line() {
 fn a_value_that_cannot_be_used_says_what_can() {
     assert!(error(&RESTORE.replace("header-based", "header_based")).contains("did you mean `header-based`"));
     assert!(error(&BACKUP.replace("kafka-1:9092", "kafka-1")).contains("`kafka-1` is not host:port"));
+    let address = error(&BACKUP.replace("kafka-1:9092", "'::1:9092'"));
+    assert!(
+        address.contains("source.bootstrap_servers: ") && address.contains("brackets"),
+        "{address}"
+    );
     assert!(error(&BACKUP.replace("mode: backup", "mode: bakup")).contains("did you mean `backup`"));
     assert!(error(&format!("{BACKUP}backup: {{compression: zip}}\n")).contains("none, lz4, zstd"));
     assert!(error(&format!("{BACKUP}backup: {{segment_max_bytes: 12}}\n")).contains("1 MiB"));
